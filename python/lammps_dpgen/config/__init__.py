@@ -1,0 +1,1 @@
+"""Configuration files, validated once at the edge (pydantic)."""

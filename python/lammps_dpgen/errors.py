@@ -1,0 +1,43 @@
+"""The errors of the package; every one says what was asked, the value got, what is allowed and what to do."""
+
+from __future__ import annotations
+
+
+class DpgenError(Exception):
+    """Base class of every error that lammps-dpgen raises on purpose; the command line prints it without a traceback."""
+
+
+class ConfigError(DpgenError):
+    """A configuration or input file is wrong."""
+
+
+class InstallationError(DpgenError):
+    """A part of the installation is missing or does not fit the others."""
+
+
+class ModelError(DpgenError):
+    """A model file cannot be used."""
+
+
+class LabelError(DpgenError):
+    """A label could not be computed for a frame; the message is the cause that the ledger keeps."""
+
+
+class TrainingError(DpgenError):
+    """A training failed or was rejected."""
+
+
+class StructureError(DpgenError):
+    """A structure or frame cannot be used."""
+
+
+class StoreError(DpgenError):
+    """The run folder or its ledger cannot be used."""
+
+
+class ExecutionError(DpgenError):
+    """A worker process could not be started or died."""
+
+
+class LearningError(DpgenError):
+    """The learning run cannot go on; what was stored is complete."""

@@ -1,0 +1,1 @@
+"""Where labels and trainings run: worker processes with a clean environment, time limits and retries."""

@@ -1,0 +1,81 @@
+"""What an executor is: tasks go in, outcomes come out, nothing blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Task:
+    """A piece of work for a worker process.
+
+    Attributes
+    ----------
+    id
+        Unique among the tasks that are open.
+    service
+        Import path "package.module:Class" of the object that a worker makes once, from `service_settings`, and then
+        calls for each task of the same service and settings.
+    method
+        Name of its method; called as ``method(payload, folder)``, returns plain data.
+    payload
+        Plain data (JSON).
+    folder
+        Scratch folder of the task; made empty before each attempt, removed after success unless `keep_folder`.
+    timeout
+        Seconds after which the worker's whole process group is killed.
+    retries
+        How many further attempts follow a failure.
+    """
+
+    id: str
+    service: str
+    service_settings: dict[str, Any]
+    method: str
+    payload: dict[str, Any]
+    folder: Path
+    timeout: float = 3600.0
+    retries: int = 1
+    keep_folder: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended: `value` is its result, or None with `error` as the cause of the last attempt."""
+
+    task: Task
+    value: dict[str, Any] | None
+    error: str | None = None
+    attempts: int = 1
+    seconds: float = 0.0
+    log: Path | None = field(default=None)
+
+
+class Executor(Protocol):
+    """Runs tasks side by side."""
+
+    def submit(self, task: Task) -> None:
+        """Queue a task; returns at once."""
+        ...
+
+    def poll(self) -> list[Outcome]:
+        """Return the outcomes since the last call; never blocks."""
+        ...
+
+    @property
+    def open_tasks(self) -> int:
+        """Number of tasks that are queued or running."""
+        ...
+
+    def cancel(self, reason: str) -> list[Outcome]:
+        """Kill what runs, drop what waits, and return an outcome with `reason` for each."""
+        ...
+
+    def __enter__(self) -> Executor: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...

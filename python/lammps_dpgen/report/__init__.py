@@ -1,0 +1,1 @@
+"""What is left when it is over: report.html, pictures, summary.json."""

@@ -1,0 +1,1 @@
+"""The run folder and its ledger: everything that must survive a kill."""
