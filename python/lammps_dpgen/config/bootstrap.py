@@ -1,0 +1,83 @@
+"""The file of ``lammps-dpgen bootstrap``: what makes generation 0, and the ground of every learning run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from lammps_dpgen.config.base import FilePath, Section
+from lammps_dpgen.config.parts import LabelerSection, StructureSection, TrainerSection
+
+
+class ExecutionSettings(Section):
+    """Where labels and trainings run."""
+
+    width: int | Literal["auto"] = Field(default="auto", union_mode="left_to_right")
+    """Cores for labels and trainings that run side by side; ``auto``: all that this process may use."""
+
+    @field_validator("width", mode="before")
+    @classmethod
+    def _is_count(cls, width: Any) -> Any:
+        if width != "auto" and (isinstance(width, bool) or not isinstance(width, int) or width < 1):
+            raise ValueError("allowed: auto, or a number of cores of at least 1")
+        return width
+
+
+class BaseConfig(Section):
+    """What bootstrap and learning run share."""
+
+    run_folder: FilePath
+    """Folder of the run, made if absent; relative to the folder of this file."""
+    type_map: tuple[str, ...] = Field(min_length=1)
+    """Elements of the models, in order."""
+    models: int = Field(default=4, ge=2)
+    """Number of models in the ensemble."""
+    seed: int = Field(default=1, ge=0, lt=2**31)
+    """Every random number follows from it."""
+    labeler: LabelerSection
+    """The reference method."""
+    trainer: TrainerSection
+    """What trains the models."""
+    execution: ExecutionSettings = ExecutionSettings()
+    """Where labels and trainings run."""
+
+    @field_validator("type_map", mode="before")
+    @classmethod
+    def _are_elements(cls, type_map: Any) -> Any:
+        from ase.data import atomic_numbers
+
+        if not isinstance(type_map, (list, tuple)):
+            raise ValueError("expected a list of elements, such as [Al, Mg]")
+        if False in type_map:
+            raise ValueError("YAML reads a bare No as false; write 'No' in quotes for nobelium")
+        unknown = [name for name in type_map if name == "X" or name not in atomic_numbers]
+        if unknown:
+            raise ValueError(f"no chemical element: {', '.join(map(str, unknown))}; write symbols such as Al, Mg")
+        if len(set(type_map)) < len(type_map):
+            raise ValueError("an element stands twice")
+        return type_map
+
+    def config_hash(self) -> str:
+        """SHA-256 of what decides the results of a run.
+
+        A run folder belongs to one such hash. Limits, execution, time limits, selection and safe points are not part
+        of it: they may change when a run is continued.
+        """
+        deciding = {
+            "type_map": self.type_map,
+            "models": self.models,
+            "seed": self.seed,
+            "labeler": self.labeler.result_settings(),
+            "trainer": self.trainer.result_settings(),
+        }
+        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+
+
+class BootstrapConfig(BaseConfig):
+    """The file of ``lammps-dpgen bootstrap``."""
+
+    structures: tuple[StructureSection, ...] = Field(min_length=1)
+    """Initial structures that are labelled for generation 0."""

@@ -1,0 +1,93 @@
+"""The file of ``lammps-dpgen md``: everything about a learning run that is not the LAMMPS script's business."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+from typing_extensions import Self
+
+from lammps_dpgen.config.base import Duration, FilePath, Section
+from lammps_dpgen.config.bootstrap import BaseConfig, BootstrapConfig
+from lammps_dpgen.config.parts import StructureSection
+from lammps_dpgen.config.selection import SelectionSettings
+
+
+class Limits(Section):
+    """When learning stops although it has not converged; the trajectory ends cleanly then, nothing is lost."""
+
+    labels: int | None = Field(default=None, ge=1)
+    """Most labels in the run folder, those of the bootstrap included. Default: no limit."""
+    generations: int | None = Field(default=None, ge=1)
+    """Most generations after generation 0. Default: no limit."""
+    wall_time: Duration | None = None
+    """Wall time of one start of the command (seconds, or a text such as "2h"). Default: no limit."""
+
+
+class SanityLimits(Section):
+    """Frames beyond these are too far from any physics to be worth a label."""
+
+    max_force: float = Field(default=30.0, gt=0.0)
+    """Largest force that the models predict on an atom (eV/Å), mean over the models."""
+    min_distance: float | None = Field(default=None, gt=0.0)
+    """Shortest distance between two atoms (Å). Default: that of ``selection.min_distance``."""
+
+
+class SafePoints(Section):
+    """States of the walker to which it can return after a failure."""
+
+    every: int | None = Field(default=None, ge=1)
+    """Steps between safe points, taken at accurate frames. Default: 10 times the N of the fix."""
+    keep: int = Field(default=3, ge=1)
+    """Safe points held in memory; an older one is used when a younger one fails again."""
+    rollback: bool = True
+    """Go back to a safe point after a failed frame; otherwise go on from the failed frame with the new models."""
+    tries: int = Field(default=3, ge=1)
+    """Attempts to pass the same stretch of the trajectory before it is given up with its cause."""
+    sanity: SanityLimits = SanityLimits()
+    """Which failed frames may be labelled when no candidate is found on the way to the failure."""
+
+
+class Audit(Section):
+    """Accurate frames that are labelled at random, so that the share of missed failures is measured."""
+
+    share: float = Field(default=0.0, ge=0.0, le=1.0)
+    """Share of each batch that goes to accurate frames, no unit; 0: none."""
+
+
+class LearnConfig(BaseConfig):
+    """The file of ``lammps-dpgen md``."""
+
+    fix: str = Field(min_length=1, coerce_numbers_to_str=True)
+    """ID of the ``fix dpgen`` in the LAMMPS script."""
+    structures: tuple[StructureSection, ...] = ()
+    """Initial structures; generation 0 is made from them where the run folder has none."""
+    initial_models: tuple[FilePath, ...] = ()
+    """Model files to begin with instead of a bootstrap, one per model of the ensemble."""
+    selection: SelectionSettings = SelectionSettings()
+    """Which frames of a pause are labelled."""
+    limits: Limits = Limits()
+    """When learning stops."""
+    safe_points: SafePoints = SafePoints()
+    """Where the walker returns to after a failure."""
+    audit: Audit = Audit()
+    """Random checks of accurate frames."""
+    training_patience: int = Field(default=1, ge=0)
+    """How often a rejected training (NaN, failed, no improvement on the new labels) is repeated from scratch with
+    another seed before the run stops."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if self.structures and self.initial_models:
+            raise ValueError("structures and initial_models exclude each other: generation 0 is made or given")
+        if self.initial_models and len(self.initial_models) != self.models:
+            raise ValueError(
+                f"initial_models names {len(self.initial_models)} files for an ensemble of {self.models}; "
+                "give one file per model, or set models"
+            )
+        return self
+
+    def bootstrap(self) -> BootstrapConfig | None:
+        """Return the part that makes generation 0, None where the file names no structures."""
+        if not self.structures:
+            return None
+        shared = {name: getattr(self, name) for name in BaseConfig.model_fields}
+        return BootstrapConfig.model_construct(**shared, structures=self.structures)

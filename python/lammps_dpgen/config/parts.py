@@ -1,0 +1,100 @@
+"""The replaceable parts in a configuration: labeler, trainer and structure generators, each with settings of its own.
+
+The settings are validated by the part's own ``Settings`` class, found through the registry, at the moment the file is
+read; what is kept is its normalised form, every default written out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from lammps_dpgen import registry
+from lammps_dpgen.config.base import Duration, Section
+from lammps_dpgen.errors import DpgenError
+
+
+def settings_model(group: str, name: Any) -> type[BaseModel]:
+    """Return the class of the settings of a part; raises ValueError, which pydantic reports, if there is none."""
+    try:
+        model: type[BaseModel] = registry.load(group, str(name)).Settings
+    except DpgenError as error:
+        raise ValueError(str(error)) from error
+    return model
+
+
+class PartSection(Section):
+    """A labeler or trainer, by the name it is registered with."""
+
+    group: ClassVar[str]
+
+    name: str
+    """Name it is registered with; ``lammps-dpgen doctor`` lists them."""
+    settings: dict[str, Any] = Field(default_factory=dict, validate_default=True)
+    """Its own settings, see its page."""
+    timeout: Duration = 3600.0
+    """Wall time after which one task is stopped and counts as failed (seconds, or a text such as "2h")."""
+    retries: int = Field(default=1, ge=0)
+    """Further attempts after a failed one."""
+
+    @field_validator("name")
+    @classmethod
+    def _is_registered(cls, name: str) -> str:
+        settings_model(cls.group, name)
+        return name
+
+    @field_validator("settings")
+    @classmethod
+    def _validate_settings(cls, settings: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if "name" not in info.data:
+            return settings
+        model = settings_model(cls.group, info.data["name"])
+        return model.model_validate(settings, context=info.context).model_dump(mode="json")
+
+    def result_settings(self) -> dict[str, Any]:
+        """Return what decides the results of this part: name and settings, not time limits."""
+        return {"name": self.name, "settings": self.settings}
+
+
+class LabelerSection(PartSection):
+    """The reference method."""
+
+    group = registry.LABELERS
+
+    threads: int = Field(default=1, ge=1)
+    """Cores that one label uses; the executor runs so many labels side by side as the cores allow."""
+
+
+class TrainerSection(PartSection):
+    """What trains the models."""
+
+    group = registry.TRAINERS
+
+    timeout: Duration = 14400.0
+    """Wall time after which the training of one model is stopped and counts as failed (seconds, or a text such as
+    "2h")."""
+
+
+class StructureSection(Section):
+    """One source of initial structures: the generator's name and, beside it, the generator's own settings."""
+
+    model_config = ConfigDict(extra="allow")
+
+    generator: str
+    """Name the generator is registered with (``prototype``, ``file``, ...); its settings are the keys beside it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _validate_settings(cls, data: Any, info: ValidationInfo) -> Any:
+        if not isinstance(data, dict) or not isinstance(data.get("generator"), str):
+            return data
+        settings = {key: value for key, value in data.items() if key != "generator"}
+        model = settings_model(registry.STRUCTURES, data["generator"])
+        normal = model.model_validate(settings, context=info.context).model_dump(mode="json")
+        return {"generator": data["generator"], **normal}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The generator's own settings."""
+        return dict(self.model_extra or {})

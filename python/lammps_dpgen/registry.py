@@ -1,0 +1,49 @@
+"""Finds labelers, trainers and structure generators, the built-in ones and those of other packages, by name.
+
+All of them register through entry points (https://packaging.python.org/specifications/entry-points/), so that nothing
+here knows a particular one.
+"""
+
+from __future__ import annotations
+
+import difflib
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from lammps_dpgen.errors import ConfigError, InstallationError
+
+LABELERS = "lammps_dpgen.labelers"
+TRAINERS = "lammps_dpgen.trainers"
+STRUCTURES = "lammps_dpgen.structures"
+
+_WORDS = {LABELERS: "labeler", TRAINERS: "trainer", STRUCTURES: "structure generator"}
+
+
+def registered(group: str) -> dict[str, EntryPoint]:
+    """Return the entry points of a group by name; nothing is imported."""
+    return {point.name: point for point in sorted(entry_points(group=group))}
+
+
+def load(group: str, name: str) -> Any:
+    """Import the class that is registered as `name`.
+
+    Raises
+    ------
+    ConfigError
+        No such name in the group.
+    InstallationError
+        It is registered, but importing it fails.
+    """
+    points = registered(group)
+    word = _WORDS.get(group, group)
+    if name not in points:
+        near = difflib.get_close_matches(name, points, n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        known = ", ".join(points) or "none; install the package with 'pip install .'"
+        raise ConfigError(f"no {word} has the name '{name}'{hint} (registered: {known})")
+    try:
+        return points[name].load()
+    except Exception as error:
+        raise InstallationError(
+            f"the {word} '{name}' ({points[name].value}) cannot be imported: {type(error).__name__}: {error}"
+        ) from error
