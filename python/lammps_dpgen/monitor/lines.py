@@ -1,0 +1,124 @@
+"""The view for files and batch jobs: few plain lines, never a flood."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from datetime import datetime
+from typing import TextIO
+
+from lammps_dpgen.monitor.state import Clock, Progress, duration
+
+#: Between two lines about the same thing lie at least this many seconds ...
+SHORTEST = 10.0
+#: ... and an MD line also waits for this share of the run ...
+SHARE = 0.05
+#: ... but no longer than this many seconds.
+LONGEST = 60.0
+
+
+class LineView:
+    """Writes one line per change of phase, per message, and now and then one about MD, labels and training.
+
+    Parameters
+    ----------
+    stream
+        Where to write; standard output by default.
+    clock
+        Monotonic clock in seconds.
+    """
+
+    def __init__(self, stream: TextIO | None = None, clock: Clock = time.monotonic) -> None:
+        self.state = Progress(clock)
+        self._stream = sys.stdout if stream is None else stream
+        self._last: dict[str, float] = {}
+        self._md_step = 0
+
+    def phase(self, name: str, detail: str = "") -> None:
+        """Say that a phase has begun."""
+        if self.state.enter(name, detail):
+            self._write(f"{name}: {detail}" if detail else name)
+            self._last = {} if name != "MD" else {"md": self._last.get("md", -math.inf)}
+
+    def md(self, step: int, last_step: int, temperature: float, max_devi_f: float, window: tuple[float, float]) -> None:
+        """Note a look; write it when the last MD line is old enough."""
+        state = self.state
+        state.look(step, last_step, temperature, max_devi_f, window)
+        waited = state.clock() - self._last.get("md", -math.inf)
+        if waited < SHORTEST:
+            return
+        if waited < LONGEST and abs(step - self._md_step) < SHARE * max(1, last_step - state.first_step):
+            return
+        self._last["md"], self._md_step = state.clock(), step
+        self._write(
+            f"MD step {step}/{last_step}  T {temperature:.0f} K  deviation {max_devi_f:.4f} eV/Å "
+            f"(window {window[0]:g} to {window[1]:g}){_left(state)}"
+        )
+
+    def labels(self, done: int, total: int, failed: int) -> None:
+        """Note how far labelling is."""
+        state = self.state
+        changed = (done, total, failed) != (state.labels_done, state.labels_total, state.labels_failed)
+        state.labels_done, state.labels_total, state.labels_failed = done, total, failed
+        if changed and (done + failed >= total or self._due("labels")):
+            self._write(f"labels {done}/{total}" + (f", {failed} failed" if failed else ""))
+
+    def training(self, generation: int, model: int, step: int, steps: int, force_rmse: float) -> None:
+        """Note how far the training of one model is."""
+        moved = self.state.train(generation, model, step, steps, force_rmse)
+        if moved and (step >= steps or self._due("training")):
+            rmse = f", force RMSE {force_rmse:.4f} eV/Å" if math.isfinite(force_rmse) else ""
+            self._write(f"training generation {generation} model {model}: {step}/{steps}{rmse}")
+
+    def message(self, text: str) -> None:
+        """Write a message."""
+        self.state.say(text)
+        self._write(text)
+
+    def totals(
+        self,
+        generation: int,
+        n_labels: int,
+        pauses: int,
+        rollbacks: int,
+        *,
+        max_labels: int | None = None,
+        max_generations: int | None = None,
+        wall_limit: float | None = None,
+    ) -> None:
+        """Note the counts; they are written when a new generation begins."""
+        new = generation != self.state.generation
+        self.state.generation, self.state.n_labels = generation, n_labels
+        self.state.pauses, self.state.rollbacks = pauses, rollbacks
+        if new and generation >= 0:
+            budget = "" if max_labels is None else f" of at most {max_labels}"
+            self._write(f"generation {generation}: {n_labels} labels{budget}, {pauses} pauses, {rollbacks} rollbacks")
+
+    def tick(self) -> None:
+        """Do nothing: lines are written only when something happens."""
+
+    def close(self) -> None:
+        """Say how long it took; the stream stays open."""
+        self._write(f"end of the run after {duration(self.state.elapsed)}")
+
+    def _due(self, what: str) -> bool:
+        now = self.state.clock()
+        if now - self._last.get(what, -math.inf) < SHORTEST:
+            return False
+        self._last[what] = now
+        return True
+
+    def _write(self, text: str) -> None:
+        line = f"{datetime.now():%H:%M:%S}  {text}\n"
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        self._stream.write(line.encode(encoding, "replace").decode(encoding))
+        self._stream.flush()
+
+
+def _left(state: Progress) -> str:
+    left = state.time_left()
+    if left is None or state.step >= state.last_step:
+        return ""
+    least, most = (duration(seconds) for seconds in left)
+    return f"  left {least}" if least == most else f"  left {least} to {most}"
