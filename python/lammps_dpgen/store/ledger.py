@@ -1,0 +1,403 @@
+"""The ledger of a learning run: frames, labels, generations of models and events, each change all or nothing.
+
+One process writes, any number may read. Every change of state is one transaction that checks, while it holds the write
+lock, that the change is possible; a process killed at any moment leaves the state before or after it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, get_args
+
+from sqlalchemy import Connection, Select, Table, func, insert, inspect, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from lammps_dpgen import __version__
+from lammps_dpgen.errors import StoreError
+from lammps_dpgen.frame import Frame, Label
+from lammps_dpgen.store import rows, schema
+from lammps_dpgen.store.database import Database
+from lammps_dpgen.store.records import (
+    Counts,
+    Event,
+    FrameState,
+    Generation,
+    StoredFailure,
+    StoredFrame,
+    StoredLabel,
+)
+
+FRAME_STATES: tuple[FrameState, ...] = get_args(FrameState)
+
+#: Changes that :meth:`Ledger.set_frame_state` allows; a frame becomes labelled by its label alone, and stays so.
+_ALLOWED_FROM: dict[FrameState, tuple[FrameState, ...]] = {
+    "selected": ("selected", "set_aside", "dropped"),
+    "set_aside": ("selected", "set_aside"),
+    "dropped": ("selected", "dropped"),
+}
+
+#: Numbers in one IN (...) list; SQLite allows 32766 variables, older builds 999.
+_CHUNK = 500
+
+
+class Ledger:
+    """The database of a learning run; open it with :meth:`open`, close it with :meth:`close` or ``with``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @classmethod
+    def open(cls, path: Path | str, *, config_hash: str | None, busy_timeout: float = 30.0) -> Ledger:
+        """Open a ledger, or make a new one.
+
+        Parameters
+        ----------
+        path
+            SQLite file (``RunFolder.ledger``) or a database URL (``postgresql+psycopg://...``).
+        config_hash
+            Hash of the run's configuration: the ledger is opened for writing, made where there is none, and must
+            belong to this configuration. None: opened for reading only, as a report does while the run writes.
+        busy_timeout
+            Seconds to wait where another process holds the database.
+
+        Raises
+        ------
+        StoreError
+            Another configuration, a newer schema, no ledger, locked, read-only, full disk: with what to do.
+        """
+        database = Database(path, read_only=config_hash is None, busy_timeout=busy_timeout)
+        ledger = cls(database)
+        try:
+            if config_hash is None:
+                with database.read() as connection:
+                    ledger._check(connection, None)
+            else:
+                with database.write() as connection:
+                    if not inspect(connection).get_table_names():
+                        ledger._create(connection, config_hash)
+                    ledger._check(connection, config_hash)
+                    # A write of its own: a database that cannot be written is found now, not at the first label.
+                    mark = update(schema.meta).where(schema.meta.c.key == "opened").values(value=rows.now())
+                    connection.execute(mark)
+        except BaseException:
+            database.close()
+            raise
+        return ledger
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _create(self, connection: Connection, config_hash: str) -> None:
+        schema.metadata.create_all(connection)
+        values = {
+            "schema_version": str(schema.SCHEMA_VERSION),
+            "config_hash": config_hash,
+            "created_by": f"lammps-dpgen {__version__}",
+            "created": rows.now(),
+            "opened": rows.now(),
+        }
+        connection.execute(insert(schema.meta), [{"key": key, "value": value} for key, value in values.items()])
+
+    def _check(self, connection: Connection, config_hash: str | None) -> None:
+        name = self._database.name
+        if "meta" not in inspect(connection).get_table_names():
+            raise StoreError(f"{name} is no ledger of lammps-dpgen; name the folder of a run, or an empty one")
+        meta = {row.key: row.value for row in connection.execute(select(schema.meta))}
+        version = meta.get("schema_version", "")
+        if version != str(schema.SCHEMA_VERSION):
+            maker = meta.get("created_by", "an unknown program")
+            raise StoreError(
+                f"ledger {name} has schema version {version or 'unknown'} (made by {maker}), this is "
+                f"lammps-dpgen {__version__} with schema version {schema.SCHEMA_VERSION}; use the program that "
+                "made the run, or a newer one"
+            )
+        if config_hash is not None and meta.get("config_hash") != config_hash:
+            raise StoreError(
+                f"ledger {name} belongs to another configuration (hash {meta.get('config_hash', '')[:12]}, this one "
+                f"{config_hash[:12]}); go on with the configuration that the run was started with, or name a new run "
+                "folder"
+            )
+
+    # ---------------------------------------------------------------------------------------------------- frames
+
+    def add_frames(self, frames: Iterable[Frame], state: FrameState = "selected", cause: str = "") -> list[str]:
+        """Add frames in one transaction and return their hashes, in order; a known hash is not added again.
+
+        A known frame keeps the state that it has.
+        """
+        if state not in _ALLOWED_FROM:
+            raise StoreError(f"frames cannot be added in state '{state}'; allowed are {', '.join(_ALLOWED_FROM)}")
+        new = [rows.frame_row(frame, state, cause) for frame in frames]
+        if new:
+            with self._database.write() as connection:
+                connection.execute(self._insert_new(schema.frames), new)
+        return [row["hash"] for row in new]
+
+    def set_frame_state(self, frame_hash: str, state: FrameState, cause: str = "") -> None:
+        """Change the state of a frame.
+
+        A selected frame may be set aside or dropped, and either may be selected again. A labelled frame stays labelled.
+
+        Raises
+        ------
+        StoreError
+            Unknown frame, or a change that is not possible.
+        """
+        table = schema.frames
+        with self._database.write() as connection:
+            number, _ = self._frame_number(connection, frame_hash)
+            before = connection.scalar(select(table.c.state).where(table.c.number == number))
+            if before == state == "labelled":
+                return
+            if before not in _ALLOWED_FROM.get(state, ()):
+                raise StoreError(
+                    f"frame {frame_hash[:12]} is {before} and cannot become {state}; a labelled frame stays labelled, "
+                    "and only its label makes a frame labelled"
+                )
+            connection.execute(update(table).where(table.c.number == number).values(state=state, cause=cause))
+
+    def frames(self, state: FrameState | None = None) -> list[StoredFrame]:
+        """Return the frames, all or those of one state, in order of insertion."""
+        table = schema.frames
+        query = select(table).order_by(table.c.number)
+        if state is not None:
+            query = query.where(table.c.state == state)
+        with self._database.read() as connection:
+            return [rows.stored_frame_from(row) for row in connection.execute(query).mappings()]
+
+    # ---------------------------------------------------------------------------------------------------- labels
+
+    def record_label(self, frame_hash: str, label: Label) -> bool:
+        """Record a label exactly once per frame and settings; the frame becomes labelled in the same transaction.
+
+        Returns
+        -------
+        bool
+            True if the label was new; False if there was one already, which stays as it is.
+        """
+        with self._database.write() as connection:
+            number, n_atoms = self._frame_number(connection, frame_hash)
+            if label.forces.shape != (n_atoms, 3):
+                raise StoreError(
+                    f"the label of frame {frame_hash[:12]} has forces of shape {label.forces.shape}, expected "
+                    f"({n_atoms}, 3); the labeler must return one force per atom, in the frame's order"
+                )
+            new = connection.execute(self._insert_new(schema.labels), rows.label_row(number, label)).rowcount == 1
+            done = update(schema.frames).where(schema.frames.c.number == number)
+            connection.execute(done.where(schema.frames.c.state != "labelled").values(state="labelled", cause=""))
+        return new
+
+    def record_failure(self, frame_hash: str, settings_hash: str, cause: str, attempts: int, seconds: float) -> None:
+        """Record that a label could not be computed; a selected frame is set aside with the cause."""
+        table = schema.frames
+        with self._database.write() as connection:
+            number, _ = self._frame_number(connection, frame_hash)
+            values = {
+                "frame": number,
+                "settings_hash": settings_hash,
+                "cause": cause,
+                "attempts": attempts,
+                "seconds": float(seconds),
+                "created": rows.now(),
+            }
+            connection.execute(insert(schema.failures), values)
+            aside = update(table).where(table.c.number == number, table.c.state == "selected")
+            connection.execute(aside.values(state="set_aside", cause=cause))
+
+    def failures(self) -> list[StoredFailure]:
+        """Return the labels that could not be computed, in order."""
+        table = schema.failures
+        query = select(table, schema.frames.c.hash).join(schema.frames).order_by(table.c.number)
+        with self._database.read() as connection:
+            return [rows.failure_from(row) for row in connection.execute(query).mappings()]
+
+    def find_label(self, frame_hash: str, settings_hash: str) -> Label | None:
+        """Return the label of a frame with these settings, or None."""
+        query = select(schema.labels).join(schema.frames).where(schema.frames.c.hash == frame_hash)
+        with self._database.read() as connection:
+            row = connection.execute(query.where(schema.labels.c.settings_hash == settings_hash)).mappings().first()
+        return None if row is None else rows.label_from(row)
+
+    def record_model_error(
+        self,
+        frame_hash: str,
+        settings_hash: str,
+        *,
+        generation: int,
+        force_rmse: float,
+        force_error_max: float,
+        energy_error_per_atom: float,
+    ) -> None:
+        """Record how wrong the models were that chose the frame, before any training on its label.
+
+        Parameters
+        ----------
+        generation
+            Of the models that were judged.
+        force_rmse, force_error_max
+            eV/Å, over components and over atoms.
+        energy_error_per_atom
+            eV.
+
+        Raises
+        ------
+        StoreError
+            No such label, judged by another generation already, or the judged models were trained on it.
+        """
+        table = schema.labels
+        with self._database.write() as connection:
+            number, _ = self._frame_number(connection, frame_hash)
+            one = (table.c.frame == number, table.c.settings_hash == settings_hash)
+            row = connection.execute(select(table.c.trained_in, table.c.generation_judged).where(*one)).first()
+            what = f"the model error of frame {frame_hash[:12]} with settings {settings_hash[:12]} cannot be recorded"
+            if row is None:
+                raise StoreError(f"{what}: it has no label; record the label first")
+            if row.trained_in is not None and row.trained_in <= generation:
+                raise StoreError(f"{what}: generation {row.trained_in} was trained on it; judge before training")
+            if row.generation_judged not in (None, generation):
+                raise StoreError(f"{what}: generation {row.generation_judged} was judged on it, not {generation}")
+            values = {
+                "generation_judged": generation,
+                "force_rmse": rows.known(force_rmse),
+                "force_error_max": rows.known(force_error_max),
+                "energy_error_per_atom": rows.known(energy_error_per_atom),
+            }
+            connection.execute(update(table).where(*one).values(values))
+
+    def labels(self, settings_hash: str | None = None, untrained: bool = False) -> list[StoredLabel]:
+        """Return labels with their frames, in order of recording.
+
+        Parameters
+        ----------
+        settings_hash
+            Only labels of these settings.
+        untrained
+            Only labels that no generation has been trained on.
+        """
+        frames, labels = schema.frames, schema.labels
+        query = select(frames, *(c for c in labels.c if c.name != "number"), labels.c.number.label("label_number"))
+        query = query.join_from(labels, frames).order_by(labels.c.number)
+        if settings_hash is not None:
+            query = query.where(labels.c.settings_hash == settings_hash)
+        if untrained:
+            query = query.where(labels.c.trained_in.is_(None))
+        with self._database.read() as connection:
+            return [rows.stored_label_from(row) for row in connection.execute(query).mappings()]
+
+    # ----------------------------------------------------------------------------------------------- generations
+
+    def add_generation(self, generation: Generation, label_numbers: Iterable[int]) -> None:
+        """Add a generation, and mark the labels that were new in its training, in one transaction.
+
+        Raises
+        ------
+        StoreError
+            Not the next number, no models, or a label that does not exist or was trained on before.
+        """
+        numbers = sorted(set(label_numbers))
+        if not generation.models:
+            raise StoreError(f"generation {generation.number} has no models")
+        with self._database.write() as connection:
+            latest = connection.scalar(select(func.max(schema.generations.c.number)))
+            expected = 0 if latest is None else latest + 1
+            if generation.number != expected:
+                raise StoreError(f"generation {generation.number} cannot be added; the next one is {expected}")
+            connection.execute(insert(schema.generations), rows.generation_row(generation))
+            connection.execute(insert(schema.models), rows.model_rows(generation))
+            table = schema.labels
+            marked = 0
+            for start in range(0, len(numbers), _CHUNK):
+                chosen = table.c.number.in_(numbers[start : start + _CHUNK])
+                mark = update(table).where(chosen, table.c.trained_in.is_(None)).values(trained_in=generation.number)
+                marked += connection.execute(mark).rowcount
+            if marked != len(numbers):
+                raise StoreError(
+                    f"generation {generation.number} names {len(numbers)} new labels, but {len(numbers) - marked} of "
+                    "them do not exist or were trained on before; take those that labels(untrained=True) returns"
+                )
+
+    def generations(self) -> list[Generation]:
+        """Return the generations, in order."""
+        return self._generations(select(schema.generations).order_by(schema.generations.c.number))
+
+    def latest_generation(self) -> Generation | None:
+        """Return the newest generation, or None."""
+        found = self._generations(select(schema.generations).order_by(schema.generations.c.number.desc()).limit(1))
+        return found[0] if found else None
+
+    def _generations(self, query: Select[Any]) -> list[Generation]:
+        table = schema.models
+        with self._database.read() as connection:
+            found = list(connection.execute(query).mappings())
+            models = defaultdict(list)
+            wanted = select(table).order_by(table.c.generation, table.c.index)
+            if len(found) == 1:
+                wanted = wanted.where(table.c.generation == found[0]["number"])
+            for row in connection.execute(wanted).mappings():
+                models[row["generation"]].append(rows.model_from(row))
+        return [rows.generation_from(row, tuple(models[row["number"]])) for row in found]
+
+    # ---------------------------------------------------------------------------------------- events and counts
+
+    def add_event(self, kind: str, step: int = -1, **data: Any) -> None:
+        """Add an event; `data` is plain data, NumPy numbers and paths are converted."""
+        values = {"time": rows.now(), "kind": kind, "step": int(step), "data": rows.to_json(data)}
+        with self._database.write() as connection:
+            connection.execute(insert(schema.events), values)
+
+    def events(self, kind: str | None = None) -> list[Event]:
+        """Return the events, all or those of one kind, in order."""
+        query = select(schema.events).order_by(schema.events.c.number)
+        if kind is not None:
+            query = query.where(schema.events.c.kind == kind)
+        with self._database.read() as connection:
+            return [rows.event_from(row) for row in connection.execute(query).mappings()]
+
+    def counts(self) -> Counts:
+        """Return how much there is of everything, all from one consistent state and from indexes alone."""
+        frames, labels = schema.frames, schema.labels
+        with self._database.read() as connection:
+            grouped = connection.execute(select(frames.c.state, func.count()).group_by(frames.c.state))
+            by_state = {state: number for state, number in grouped.tuples()}
+            untrained = select(func.count()).select_from(labels).where(labels.c.trained_in.is_(None))
+            return Counts(
+                frames={state: by_state.get(state, 0) for state in FRAME_STATES},
+                labels=_count(connection, labels),
+                untrained=connection.scalar(untrained) or 0,
+                failures=_count(connection, schema.failures),
+                generations=_count(connection, schema.generations),
+            )
+
+    # --------------------------------------------------------------------------------------------------- private
+
+    def _insert_new(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        """Return an INSERT that leaves a row alone which is there already."""
+        if self._database.dialect == "postgresql":
+            return postgresql.insert(table).on_conflict_do_nothing()
+        return sqlite.insert(table).on_conflict_do_nothing()
+
+    def _frame_number(self, connection: Connection, frame_hash: str) -> tuple[int, int]:
+        """Return a frame's number and how many atoms it has."""
+        table = schema.frames
+        row = connection.execute(select(table.c.number, table.c.n_atoms).where(table.c.hash == frame_hash)).first()
+        if row is None:
+            raise StoreError(
+                f"frame {frame_hash[:12]} is not in the ledger {self._database.name}; add it with add_frames first"
+            )
+        return row.number, row.n_atoms
+
+
+def _count(connection: Connection, table: Table) -> int:
+    return connection.scalar(select(func.count()).select_from(table)) or 0

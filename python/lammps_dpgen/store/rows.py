@@ -1,0 +1,208 @@
+"""Frames, labels and generations as rows of the ledger's tables, and back."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import datetime, timezone
+from pathlib import PurePath
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sqlalchemy import RowMapping
+
+from lammps_dpgen.frame import FloatArray, Frame, FrameOrigin, Label
+from lammps_dpgen.store.records import Event, Generation, ModelRecord, StoredFailure, StoredFrame, StoredLabel
+
+_ORIGIN_FLOATS = ("time", "temperature", "pressure", "max_devi_f", "max_devi_v")
+_ORIGIN_OTHERS = ("source", "reason", "stage", "structure", "walker", "generation", "step")
+
+
+def now() -> str:
+    """Return the time in UTC, ISO 8601 with microseconds."""
+    return datetime.now(timezone.utc).isoformat(timespec="microseconds")
+
+
+def to_json(data: Any) -> str:
+    """Return JSON text; NumPy numbers and arrays, paths and tuples become plain data."""
+    return json.dumps(data, default=_plain, separators=(",", ":"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} is no plain data that the ledger can keep")
+
+
+def array_bytes(array: ArrayLike) -> bytes:
+    """Return the array as float64 in NumPy's own file format."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(array, dtype=np.float64), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def array_from(data: bytes) -> FloatArray:
+    """Inverse of :func:`array_bytes`."""
+    array: FloatArray = np.load(io.BytesIO(data), allow_pickle=False)
+    return array
+
+
+def known(value: float | None) -> float | None:
+    """Return the figure as a plain float, None where it is None or NaN."""
+    return None if value is None or value != value else float(value)
+
+
+def _or_nan(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def frame_row(frame: Frame, state: str, cause: str) -> dict[str, Any]:
+    """Return a frame as a row of the table ``frames``."""
+    origin = frame.origin
+    return {
+        "hash": frame.hash,
+        "state": state,
+        "cause": cause,
+        "n_atoms": frame.n_atoms,
+        "formula": frame.formula,
+        "species": json.dumps(list(frame.species), separators=(",", ":")),
+        "pbc": "".join("T" if periodic else "F" for periodic in frame.pbc),
+        "cell": array_bytes(frame.cell),
+        "positions": array_bytes(frame.positions),
+        "spread": None if frame.spread is None else array_bytes(frame.spread),
+        **{name: getattr(origin, name) for name in _ORIGIN_OTHERS},
+        **{name: known(getattr(origin, name)) for name in _ORIGIN_FLOATS},
+    }
+
+
+def frame_from(row: RowMapping) -> Frame:
+    """Return the frame of a row."""
+    origin: dict[str, Any] = {name: row[name] for name in _ORIGIN_OTHERS}
+    origin.update((name, _or_nan(row[name])) for name in _ORIGIN_FLOATS)
+    return Frame(
+        species=tuple(json.loads(row["species"])),
+        positions=array_from(row["positions"]),
+        cell=array_from(row["cell"]),
+        pbc=(row["pbc"][0] == "T", row["pbc"][1] == "T", row["pbc"][2] == "T"),
+        origin=FrameOrigin(**origin),
+        spread=None if row["spread"] is None else array_from(row["spread"]),
+    )
+
+
+def stored_frame_from(row: RowMapping) -> StoredFrame:
+    """Return the frame of a row with its number and state."""
+    return StoredFrame(row["number"], row["hash"], frame_from(row), row["state"], row["cause"])
+
+
+def label_row(frame_number: int, label: Label) -> dict[str, Any]:
+    """Return a label as a row of the table ``labels``."""
+    return {
+        "frame": frame_number,
+        "settings_hash": label.settings_hash,
+        "code": label.code,
+        "energy": float(label.energy),
+        "forces": array_bytes(label.forces),
+        "virial": None if label.virial is None else array_bytes(label.virial),
+        "seconds": float(label.seconds),
+        "created": now(),
+    }
+
+
+def label_from(row: RowMapping) -> Label:
+    """Return the label of a row."""
+    return Label(
+        energy=row["energy"],
+        forces=array_from(row["forces"]),
+        virial=None if row["virial"] is None else array_from(row["virial"]),
+        code=row["code"],
+        settings_hash=row["settings_hash"],
+        seconds=row["seconds"],
+    )
+
+
+def stored_label_from(row: RowMapping) -> StoredLabel:
+    """Return the label of a row of labels joined with frames; the label's number is ``label_number``."""
+    return StoredLabel(
+        number=row["label_number"],
+        frame=frame_from(row),
+        frame_hash=row["hash"],
+        label=label_from(row),
+        trained_in=row["trained_in"],
+        generation_judged=row["generation_judged"],
+        force_rmse=row["force_rmse"],
+        force_error_max=row["force_error_max"],
+        energy_error_per_atom=row["energy_error_per_atom"],
+    )
+
+
+def failure_from(row: RowMapping) -> StoredFailure:
+    """Return the failure of a row of failures joined with frames."""
+    names = ("number", "settings_hash", "cause", "attempts", "seconds")
+    return StoredFailure(frame_hash=row["hash"], **{name: row[name] for name in names})
+
+
+def generation_row(generation: Generation) -> dict[str, Any]:
+    """Return a generation as a row of the table ``generations``."""
+    return {
+        "number": generation.number,
+        "type_map": to_json(generation.type_map),
+        "force_rmse_before": known(generation.force_rmse_before),
+        "force_rmse_after": known(generation.force_rmse_after),
+        "n_labels": generation.n_labels,
+        "created": generation.created.isoformat(),
+        "reason": generation.reason,
+    }
+
+
+def model_rows(generation: Generation) -> list[dict[str, Any]]:
+    """Return a generation's models as rows of the table ``models``."""
+    return [
+        {
+            "generation": generation.number,
+            "index": index,
+            "path": str(model.path),
+            "sha256": model.sha256,
+            "warm_start": model.warm_start,
+            "curve": to_json(model.curve),
+            "seconds": to_json(model.seconds),
+            "steps": model.steps,
+        }
+        for index, model in enumerate(generation.models)
+    ]
+
+
+def model_from(row: RowMapping) -> ModelRecord:
+    """Return the model of a row."""
+    return ModelRecord(
+        path=row["path"],
+        sha256=row["sha256"],
+        warm_start=row["warm_start"],
+        curve=[(int(r[0]), float(r[1]), float(r[2]), float(r[3])) for r in json.loads(row["curve"])],
+        seconds=json.loads(row["seconds"]),
+        steps=row["steps"],
+    )
+
+
+def generation_from(row: RowMapping, models: tuple[ModelRecord, ...]) -> Generation:
+    """Return the generation of a row, with its models."""
+    return Generation(
+        number=row["number"],
+        models=models,
+        type_map=tuple(json.loads(row["type_map"])),
+        force_rmse_before=row["force_rmse_before"],
+        force_rmse_after=row["force_rmse_after"],
+        n_labels=row["n_labels"],
+        created=datetime.fromisoformat(row["created"]),
+        reason=row["reason"],
+    )
+
+
+def event_from(row: RowMapping) -> Event:
+    """Return the event of a row."""
+    time = datetime.fromisoformat(row["time"])
+    return Event(row["number"], time, row["kind"], row["step"], json.loads(row["data"]))
