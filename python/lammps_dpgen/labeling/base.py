@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import Self
 
 from lammps_dpgen.frame import Frame, Label
 
@@ -21,6 +22,13 @@ class LabelerSettings(BaseModel):
         """SHA-256 of the settings that decide the result, stored with each label."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def resolved(self, folder: Path) -> Self:
+        """Return the same settings with file names that are relative to `folder`, the configuration's, made absolute.
+
+        Whoever reads a configuration calls it once; labelers that read files override it.
+        """
+        return self
 
 
 class Labeler(Protocol):

@@ -1,0 +1,306 @@
+"""The labeler ``lammps``: any LAMMPS pair style as the reference potential energy surface."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+import shlex
+import time
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+from ase.data import atomic_masses, atomic_numbers
+from ase.units import kcal, mol
+from pydantic import Field, field_validator
+from typing_extensions import Self
+
+from lammps_dpgen.errors import ConfigError, LabelError
+from lammps_dpgen.frame import FloatArray, Frame, Label
+from lammps_dpgen.labeling.base import LabelerSettings
+from lammps_dpgen.labeling.files import file_identity, find_file
+from lammps_dpgen.labeling.lammps_box import LammpsBox, lammps_box
+from lammps_dpgen.labeling.lammps_library import LammpsLibrary, potential_folders
+from lammps_dpgen.labeling.screening import refuse_bad_result, trial_frame
+
+#: LAMMPS' energy unit in eV, by unit style; both styles measure lengths in Å.
+ENERGY_UNIT = {"metal": 1.0, "real": kcal / mol}
+
+#: Words of a pair_coeff line that name a file: a dot, and not a number.
+_FILE_WORD = re.compile(r"(?![+-]?[\d.]+(?:[eEdD][+-]?\d+)?$).*\.")
+
+
+class LammpsSettings(LabelerSettings):
+    """A LAMMPS potential as the reference, run inside the worker process on one core.
+
+    Potential files are looked for next to the configuration file, then in the folders of ``LAMMPS_POTENTIALS``, then
+    in the LAMMPS package's own ``share/lammps/potentials``.
+
+    Examples
+    --------
+    >>> LammpsSettings(pair_style="eam/alloy", pair_coeff=["* * Al_zhou.eam.alloy Al"], elements=["Al"]).units
+    'metal'
+    """
+
+    pair_style: str = Field(description="Arguments of LAMMPS' pair_style command, such as 'eam/alloy'.", min_length=1)
+    pair_coeff: tuple[str, ...] = Field(
+        description="Arguments of the pair_coeff commands, one text each, such as '* * Al_zhou.eam.alloy Al'.",
+        min_length=1,
+    )
+    elements: tuple[str, ...] = Field(
+        description="Chemical symbols of the LAMMPS atom types 1, 2, ... in the order that pair_coeff relies on.",
+        min_length=1,
+    )
+    units: Literal["metal", "real"] = Field(
+        default="metal", description="LAMMPS unit style that the potential is written in; labels are in eV and Å."
+    )
+    atom_style: str = Field(default="atomic", description="Arguments of LAMMPS' atom_style command.")
+    commands: tuple[str, ...] = Field(
+        default=(),
+        description="LAMMPS lines that run before pair_style, when the atoms exist, such as 'set type 1 charge 0.5'.",
+    )
+    commands_after: tuple[str, ...] = Field(
+        default=(),
+        description="LAMMPS lines that run after pair_coeff, such as 'pair_modify tail yes' or 'kspace_style ...'.",
+    )
+    plugins: Literal["auto", "yes", "no"] = Field(
+        default="auto",
+        description="Load the installed LAMMPS plugins, such as DeePMD-kit's. auto: when LAMMPS does not know a style.",
+    )
+
+    @field_validator("elements")
+    @classmethod
+    def _known_elements(cls, elements: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [e for e in elements if atomic_numbers.get(e, 0) == 0]
+        if unknown:
+            raise ValueError(f"{unknown} are no chemical symbols; each LAMMPS type needs one, such as 'Al'")
+        return elements
+
+    @field_validator("pair_style")
+    @classmethod
+    def _one_line(cls, line: str) -> str:
+        _words(line)
+        return line
+
+    @field_validator("pair_coeff")
+    @classmethod
+    def _lines(cls, lines: tuple[str, ...]) -> tuple[str, ...]:
+        for line in lines:
+            _words(line)
+        return lines
+
+    def resolved(self, folder: Path) -> Self:
+        """Return the same settings with the file names found in `folder` (the configuration's) made absolute."""
+
+        def absolute(line: str) -> str:
+            found = {word: find_file(word, [folder]) for word in _words(line)}
+            return _join([str(found[word] or word) for word in _words(line)])
+
+        return self.model_copy(
+            update={
+                "pair_style": absolute(self.pair_style),
+                "pair_coeff": tuple(absolute(line) for line in self.pair_coeff),
+            }
+        )
+
+    def hash(self) -> str:
+        """SHA-256 of what decides the result: potential files count by content, wherever they lie."""
+        data = self.model_dump(mode="json", exclude={"plugins"})
+        data["pair_style"] = self._identity(self.pair_style)
+        data["pair_coeff"] = [self._identity(line) for line in self.pair_coeff]
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+
+    def located(self, line: str) -> str:
+        """Return `line` with every file name that can be found made absolute.
+
+        LAMMPS itself searches ``LAMMPS_POTENTIALS`` for some pair styles only.
+        """
+        return _join([str(path or word) for word, path in self._files(line)])
+
+    def missing_files(self) -> list[str]:
+        """Return the words of ``pair_coeff`` that look like file names and are no file anywhere."""
+        return [
+            word
+            for line in self.pair_coeff
+            for word, path in self._files(line)
+            if path is None and _FILE_WORD.match(word)
+        ]
+
+    def _identity(self, line: str) -> str:
+        return _join([file_identity(path) if path else word for word, path in self._files(line)])
+
+    def _files(self, line: str) -> list[tuple[str, Path | None]]:
+        """Return each word of `line` with the file it names, if it names one."""
+        folders = [Path.cwd(), *potential_folders()]
+        return [(w, None if w in atomic_numbers else find_file(w, folders)) for w in _words(line)]
+
+
+class LammpsLabeler:
+    """Labels frames with a LAMMPS pair style.
+
+    One instance of LAMMPS lives as long as the labeler and is cleared before each frame; after an error it is thrown
+    away, so that no frame sees what another one left.
+    """
+
+    name: ClassVar[str] = "lammps"
+    Settings: ClassVar[type[LabelerSettings]] = LammpsSettings
+
+    def __init__(self, settings: LabelerSettings) -> None:
+        if not isinstance(settings, LammpsSettings):
+            raise TypeError(f"LammpsLabeler needs LammpsSettings, got {type(settings).__name__}")
+        self._settings = settings
+        self._settings_hash = settings.hash()
+        self._setup = [
+            f"pair_style {settings.located(settings.pair_style)}",
+            *(f"pair_coeff {settings.located(line)}" for line in settings.pair_coeff),
+        ]
+        self._plugins = settings.plugins == "yes"
+        self._library: LammpsLibrary | None = None
+
+    def check(self, species: list[str]) -> None:
+        """Refuse unknown elements, missing files and whatever LAMMPS itself refuses in a trial run.
+
+        Raises
+        ------
+        ConfigError
+            Names the element or file, or carries LAMMPS' message.
+        """
+        known = self._settings.elements
+        unknown = [s for s in dict.fromkeys(species) if s not in known]
+        if unknown:
+            raise ConfigError(
+                f"labeler lammps: no LAMMPS type for {', '.join(unknown)}; 'elements' lists {', '.join(known)}. "
+                "Add the element there and in pair_coeff, or take another potential"
+            )
+        for word in self._settings.missing_files():
+            raise ConfigError(_missing_file(word))
+        try:
+            self._compute(trial_frame(list(dict.fromkeys(species))), None)
+        except LabelError as error:
+            raise ConfigError(
+                f"labeler lammps: the trial run of 'pair_style {self._settings.pair_style}' failed: {error}. "
+                "Correct pair_style, pair_coeff, units or commands"
+            ) from error
+
+    def label(self, frame: Frame, folder: Path) -> Label:
+        """Label one frame; LAMMPS' log is written to ``folder/log.lammps``.
+
+        Raises
+        ------
+        LabelError
+            An element without a type, LAMMPS' own message, or a result that is not finite.
+        """
+        start = time.perf_counter()
+        energy, forces, virial, version = self._compute(frame, folder / "log.lammps")
+        return Label(
+            energy=energy,
+            forces=forces,
+            virial=virial,
+            code=f"lammps {version}",
+            settings_hash=self._settings_hash,
+            seconds=time.perf_counter() - start,
+        )
+
+    def _compute(self, frame: Frame, log: Path | None) -> tuple[float, FloatArray, FloatArray | None, int]:
+        """Return energy, forces, virial and LAMMPS' version; with plugins in a second attempt if they are missing."""
+        try:
+            return self._attempt(frame, log)
+        except LabelError as error:
+            missing = re.search(r"Unrecognized|Unknown (?:command|identifier)", str(error))
+            if self._plugins or self._settings.plugins == "no" or missing is None:
+                raise
+        self._plugins = True
+        return self._attempt(frame, log)
+
+    def _attempt(self, frame: Frame, log: Path | None) -> tuple[float, FloatArray, FloatArray | None, int]:
+        if self._library is None:
+            self._library = LammpsLibrary(self._plugins)
+        library = self._library
+        try:
+            box = lammps_box(frame)
+            self._prepare(library, frame, box, log)
+            energy, forces, virial = self._results(library, frame, box)
+            refuse_bad_result(frame, energy, forces, virial)
+            library.run(["log none"])
+        except BaseException:
+            self._library = None
+            library.close()
+            raise
+        return energy, forces, virial, library.version
+
+    def _prepare(self, library: LammpsLibrary, frame: Frame, box: LammpsBox, log: Path | None) -> None:
+        """Set up `frame` and run LAMMPS for 0 steps."""
+        settings = self._settings
+        missing = sorted(set(frame.species) - set(settings.elements))
+        if missing:
+            raise LabelError(
+                f"no LAMMPS type for {', '.join(missing)}; 'elements' lists {', '.join(settings.elements)}"
+            )
+        library.run(
+            [
+                "clear",
+                *([f'log "{log}"'] if log else []),
+                f"units {settings.units}",
+                f"atom_style {settings.atom_style}",
+                "atom_modify map array",
+                f"boundary {box.boundary}",
+                "box tilt large",
+                f"region cell {box.region}",
+                f"create_box {len(settings.elements)} cell",
+            ]
+        )
+        types = [settings.elements.index(s) + 1 for s in frame.species]
+        library.create_atoms(types, box.positions.ravel().tolist())
+        masses = [atomic_masses[atomic_numbers[element]] for element in settings.elements]
+        library.run(
+            [
+                *(f"mass {i} {mass}" for i, mass in enumerate(masses, start=1)),
+                *settings.commands,
+                *self._setup,
+                *settings.commands_after,
+                "compute label_virial all pressure NULL virial",
+                "thermo_style custom step pe c_label_virial[*]",
+                "thermo_modify norm no",
+                "run 0",
+            ]
+        )
+
+    def _results(
+        self, library: LammpsLibrary, frame: Frame, box: LammpsBox
+    ) -> tuple[float, FloatArray, FloatArray | None]:
+        """Read energy, forces and virial; the one place where LAMMPS' units become eV and Å."""
+        unit = ENERGY_UNIT[self._settings.units]
+        energy = library.thermo("pe") * unit
+        forces = box.vectors_to_frame(np.array(library.forces()).reshape(-1, 3)) * unit
+        if not any(frame.pbc):
+            return energy, forces, None
+        xx, yy, zz, xy, xz, yz = library.global_vector("label_virial", 6)
+        pressure = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+        # LAMMPS' pressure is positive when compressed, as the virial is: no sign changes here.
+        virial = pressure * library.thermo("vol") / library.setting("nktv2p") * unit
+        return energy, forces, box.tensor_to_frame(virial)
+
+
+def _words(line: str) -> list[str]:
+    """Split a LAMMPS line into its arguments."""
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise ValueError(f"{line!r} is no LAMMPS line: {error}; quotes come in pairs") from error
+
+
+def _join(words: list[str]) -> str:
+    """Make a LAMMPS line of arguments; those with blanks are quoted."""
+    return " ".join(f'"{w}"' if re.search(r"\s", w) else w for w in words)
+
+
+def _missing_file(word: str) -> str:
+    """Say where the file was looked for and which ones have a similar name."""
+    folders = potential_folders()
+    names = sorted({path.name for folder in folders for path in folder.iterdir()})
+    close = difflib.get_close_matches(word, names, n=3)
+    hint = f" Files with a similar name: {', '.join(close)}." if close else ""
+    places = ", ".join(str(folder) for folder in [Path.cwd(), *folders])
+    return f"labeler lammps: potential file {word!r} of pair_coeff not found; looked in {places}.{hint}"
