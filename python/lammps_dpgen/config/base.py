@@ -35,12 +35,16 @@ def parse_duration(value: Any) -> float:
     return seconds
 
 
+def config_folder(info: ValidationInfo) -> Path:
+    """Return the folder that relative paths start from: the configuration file's, or the working directory."""
+    return Path((info.context or {}).get("folder", Path.cwd()))
+
+
 def resolve_path(value: Any, info: ValidationInfo) -> Path:
     """Return an absolute path; a relative one is meant from the folder of the configuration file."""
     if not isinstance(value, (str, Path)) or not str(value):
         raise ValueError("a path is a text")
-    folder = Path((info.context or {}).get("folder", Path.cwd()))
-    return (folder / Path(value).expanduser()).absolute()
+    return (config_folder(info) / Path(value).expanduser()).absolute()
 
 
 #: Seconds; in the file a number of seconds or a text such as "2h".

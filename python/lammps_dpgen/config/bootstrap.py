@@ -70,8 +70,8 @@ class BaseConfig(Section):
             "type_map": self.type_map,
             "models": self.models,
             "seed": self.seed,
-            "labeler": self.labeler.result_settings(),
-            "trainer": self.trainer.result_settings(),
+            "labeler": [self.labeler.name, self.labeler.settings_hash],
+            "trainer": self.trainer.service_settings(),
         }
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 

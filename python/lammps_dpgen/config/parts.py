@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from lammps_dpgen import registry
-from lammps_dpgen.config.base import Duration, Section
+from lammps_dpgen.config.base import Duration, FilePath, Section, config_folder
 from lammps_dpgen.errors import DpgenError
+from lammps_dpgen.labeling.base import LabelerSettings
 
 
 def settings_model(group: str, name: Any) -> type[BaseModel]:
@@ -22,6 +23,14 @@ def settings_model(group: str, name: Any) -> type[BaseModel]:
     except DpgenError as error:
         raise ValueError(str(error)) from error
     return model
+
+
+def normal_settings(group: str, name: Any, settings: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    """Return the settings of a part as plain data: validated, defaults written out, file names absolute."""
+    valid = settings_model(group, name).model_validate(settings, context=info.context)
+    if hasattr(valid, "resolved"):
+        valid = valid.resolved(config_folder(info))
+    return valid.model_dump(mode="json")
 
 
 class PartSection(Section):
@@ -49,11 +58,10 @@ class PartSection(Section):
     def _validate_settings(cls, settings: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         if "name" not in info.data:
             return settings
-        model = settings_model(cls.group, info.data["name"])
-        return model.model_validate(settings, context=info.context).model_dump(mode="json")
+        return normal_settings(cls.group, info.data["name"], settings, info)
 
-    def result_settings(self) -> dict[str, Any]:
-        """Return what decides the results of this part: name and settings, not time limits."""
+    def service_settings(self) -> dict[str, Any]:
+        """Return what a worker process makes the part from."""
         return {"name": self.name, "settings": self.settings}
 
 
@@ -64,6 +72,19 @@ class LabelerSection(PartSection):
 
     threads: int = Field(default=1, ge=1)
     """Cores that one label uses; the executor runs so many labels side by side as the cores allow."""
+    log_file: FilePath | None = None
+    """If given, the workers themselves append a line per completed label: frame hash, time, process id."""
+
+    def service_settings(self) -> dict[str, Any]:
+        """Return what a worker process makes the labeler from."""
+        settings = super().service_settings()
+        return settings if self.log_file is None else {**settings, "log_file": str(self.log_file)}
+
+    @property
+    def settings_hash(self) -> str:
+        """The hash that labels of these settings carry in the ledger."""
+        settings: LabelerSettings = registry.load(self.group, self.name).Settings.model_validate(self.settings)
+        return settings.hash()
 
 
 class TrainerSection(PartSection):
@@ -71,6 +92,9 @@ class TrainerSection(PartSection):
 
     group = registry.TRAINERS
 
+    retries: int = Field(default=0, ge=0)
+    """Further attempts with the same seed after a failed one, for machines that lose jobs; a training that diverged is
+    repeated with another seed in any case."""
     timeout: Duration = 14400.0
     """Wall time after which the training of one model is stopped and counts as failed (seconds, or a text such as
     "2h")."""
@@ -90,9 +114,10 @@ class StructureSection(Section):
         if not isinstance(data, dict) or not isinstance(data.get("generator"), str):
             return data
         settings = {key: value for key, value in data.items() if key != "generator"}
-        model = settings_model(registry.STRUCTURES, data["generator"])
-        normal = model.model_validate(settings, context=info.context).model_dump(mode="json")
-        return {"generator": data["generator"], **normal}
+        return {
+            "generator": data["generator"],
+            **normal_settings(registry.STRUCTURES, data["generator"], settings, info),
+        }
 
     @property
     def settings(self) -> dict[str, Any]:

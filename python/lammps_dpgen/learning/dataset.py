@@ -1,0 +1,60 @@
+"""The training data of a run: ``data/gNNN`` holds the labels that generation NNN was the first to see.
+
+The ledger is the truth; these deepmd/npy folders are views that are made again whenever they are missing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from lammps_dpgen.frame import LabelledFrame
+from lammps_dpgen.store.ledger import Ledger
+from lammps_dpgen.store.records import StoredLabel
+from lammps_dpgen.training.data import write_systems
+
+
+def generation_name(number: int) -> str:
+    """Return the name of a generation's folders, such as ``g003``."""
+    return f"g{number:03d}"
+
+
+def write_new_systems(
+    run_folder: Path, number: int, labels: Sequence[StoredLabel], type_map: Sequence[str]
+) -> tuple[str, ...]:
+    """Write the labels that are new in a generation; what a killed attempt left is replaced.
+
+    Returns
+    -------
+    tuple of str
+        The systems, as absolute paths; one per composition.
+    """
+    folder = run_folder / "data" / generation_name(number)
+    fresh = folder.with_name(folder.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    write_systems([LabelledFrame(stored.frame, stored.label) for stored in labels], fresh, list(type_map))
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(fresh, folder)
+    return _systems(folder)
+
+
+def old_systems(
+    ledger: Ledger, run_folder: Path, number: int, settings_hash: str, type_map: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the systems of all generations before `number`; missing ones are written again from the ledger."""
+    by_generation: dict[int, list[StoredLabel]] = {}
+    for stored in ledger.labels(settings_hash):
+        if stored.trained_in is not None and stored.trained_in < number:
+            by_generation.setdefault(stored.trained_in, []).append(stored)
+    systems: list[str] = []
+    for earlier, labels in sorted(by_generation.items()):
+        folder = run_folder / "data" / generation_name(earlier)
+        systems += _systems(folder) if folder.is_dir() else write_new_systems(run_folder, earlier, labels, type_map)
+    return tuple(systems)
+
+
+def _systems(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(str(path.parent.absolute()) for path in folder.rglob("type.raw")))

@@ -1,0 +1,137 @@
+"""Labels for frames: every result is in the ledger before anything is decided on it, and none is paid twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lammps_dpgen.config.parts import LabelerSection
+from lammps_dpgen.errors import LearningError
+from lammps_dpgen.execution.base import Executor, Outcome, Task
+from lammps_dpgen.frame import Frame, Label
+from lammps_dpgen.labeling.service import SERVICE
+from lammps_dpgen.store.ledger import Ledger
+
+#: Seconds between two looks at the workers.
+POLL_INTERVAL = 0.05
+
+#: Called while waiting; sleeps, and may redraw, keep other ranks alive, or raise to stop.
+Sleep = Callable[[], None]
+
+
+def sleep_between_polls() -> None:
+    """Sleep for one poll interval: what a process does that has nothing else to look after."""
+    time.sleep(POLL_INTERVAL)
+
+
+@dataclass(frozen=True)
+class LabelResult:
+    """How the labelling of one frame ended: `label`, or None with the cause in `error`.
+
+    Attributes
+    ----------
+    reused
+        The label was in the ledger already and cost nothing.
+    attempts, seconds
+        What it cost now.
+    """
+
+    frame: Frame
+    label: Label | None
+    error: str | None = None
+    reused: bool = False
+    attempts: int = 0
+    seconds: float = 0.0
+
+
+def label_frames(
+    executor: Executor,
+    ledger: Ledger,
+    frames: Sequence[Frame],
+    labeler: LabelerSection,
+    scratch: Path,
+    *,
+    on_result: Callable[[LabelResult], None] | None = None,
+    sleep: Sleep = sleep_between_polls,
+) -> list[LabelResult]:
+    """Label frames that are in the ledger, side by side.
+
+    A label is recorded the moment it arrives. A frame whose label fails after all attempts is set aside with its cause;
+    it never stops the others. A frame that has a label of the same settings is not labelled again.
+
+    Parameters
+    ----------
+    frames
+        Frames of the ledger in state ``selected``; a frame given twice counts once.
+    scratch
+        Folder for the working folders of the labels; those of failures stay for inspection.
+    on_result
+        Called for each frame once its result is in the ledger.
+    sleep
+        Called between two looks at the workers.
+
+    Returns
+    -------
+    list of LabelResult
+        In the order in which they ended.
+
+    Raises
+    ------
+    LearningError
+        The labeler gave a label of other settings than asked.
+    """
+    settings_hash = labeler.settings_hash
+    pending: dict[str, Frame] = {}
+    results: list[LabelResult] = []
+
+    def finish(result: LabelResult) -> None:
+        results.append(result)
+        if on_result is not None:
+            on_result(result)
+
+    for frame in {frame.hash: frame for frame in frames}.values():
+        known = ledger.find_label(frame.hash, settings_hash)
+        if known is not None:
+            finish(LabelResult(frame, known, reused=True))
+            continue
+        pending[frame.hash] = frame
+        executor.submit(_task(frame, labeler, scratch))
+    while pending:
+        outcomes = executor.poll()
+        for outcome in outcomes:
+            finish(_record(ledger, pending.pop(outcome.task.id), outcome, settings_hash))
+        if pending and not outcomes:
+            sleep()
+    return results
+
+
+def _task(frame: Frame, labeler: LabelerSection, scratch: Path) -> Task:
+    return Task(
+        id=frame.hash,
+        service=SERVICE,
+        service_settings=labeler.service_settings(),
+        method="label",
+        payload={"frame": frame.to_json()},
+        folder=scratch / frame.hash[:16],
+        timeout=labeler.timeout,
+        retries=labeler.retries,
+    )
+
+
+def _record(ledger: Ledger, frame: Frame, outcome: Outcome, settings_hash: str) -> LabelResult:
+    """Put an outcome into the ledger."""
+    attempts, seconds = outcome.attempts, outcome.seconds
+    if outcome.value is None:
+        error = outcome.error or "the worker gave no cause"
+        ledger.record_failure(frame.hash, settings_hash, error, attempts, seconds)
+        return LabelResult(frame, None, error, attempts=attempts, seconds=seconds)
+    label = Label.from_json(outcome.value)
+    if label.settings_hash != settings_hash:
+        raise LearningError(
+            f"a label carries the settings hash {label.settings_hash[:12]}, expected {settings_hash[:12]}; the labeler "
+            "must pass on the hash of the settings that it was given"
+        )
+    ledger.record_label(frame.hash, label)
+    return LabelResult(frame, label, attempts=attempts, seconds=seconds)
