@@ -24,16 +24,14 @@ def load_config(path: Path | str, model: type[AnySection]) -> AnySection:
         The file cannot be read, is no YAML, or has problems: all of them, with line, key, value and what is allowed.
     """
     path = Path(path)
-    root = _parse(path)
-    repeated = _repeated_keys(root, ())
-    data = yaml.safe_load(_text(path))
+    root, data = _parse(path)
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: expected keys and values, got {type(data).__name__}; see docs/configuration.md")
-    found = repeated
+    found = _repeated_keys(root, ())
     try:
         config = model.model_validate(data, context={"folder": path.absolute().parent})
     except ValidationError as error:
-        found = found + problems(error, model, data)
+        found += problems(error, model, data)
     if found:
         raise ConfigError(_message(path, root, found))
     return config
@@ -48,9 +46,11 @@ def _text(path: Path) -> str:
         raise ConfigError(f"{path}: cannot be read: {error}") from error
 
 
-def _parse(path: Path) -> yaml.Node | None:
+def _parse(path: Path) -> tuple[yaml.Node | None, Any]:
+    """Return the file's nodes, which know their lines, and its plain data."""
+    text = _text(path)
     try:
-        return yaml.compose(_text(path), Loader=yaml.SafeLoader)
+        return yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
@@ -65,6 +65,8 @@ def _repeated_keys(node: yaml.Node | None, location: Location) -> list[tuple[Loc
     if isinstance(node, yaml.MappingNode):
         seen: dict[Any, int] = {}
         for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
             inner = (*location, key.value)
             if key.value in seen:
                 found.append((inner, f"stands twice, first in line {seen[key.value]}; keep one"))
@@ -77,7 +79,7 @@ def _repeated_keys(node: yaml.Node | None, location: Location) -> list[tuple[Loc
 
 
 def _line(node: yaml.Node | None, location: Location) -> int | None:
-    """Return the line of the key at `location`, None where the file does not have it."""
+    """Return the line of the key at `location`; of the section, where the key is missing; None for the whole file."""
     line = None
     for step in location:
         if isinstance(node, yaml.MappingNode):
@@ -87,7 +89,7 @@ def _line(node: yaml.Node | None, location: Location) -> int | None:
         else:
             matching = []
         if not matching:
-            return None
+            return line
         key, node = matching[-1]
         line = key.start_mark.line + 1
     return line
