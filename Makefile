@@ -46,7 +46,7 @@ $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || fail "$(PYTHON) cannot make
 test -f "$$($(PYTHON) -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" || \
   fail "the C headers of $(PYTHON) are missing (Python.h)." python3-dev; \
 command -v c++ >/dev/null || fail "no C++ compiler found (c++)." g++; \
-echo 'int main() { return __cplusplus < 201703L; }' | c++ -std=c++17 -x c++ -fsyntax-only - || \
+echo 'static_assert(__cplusplus >= 201703L);' | c++ -std=c++17 -x c++ -include optional -fsyntax-only - || \
   fail "$$(c++ --version | head -n 1) does not compile C++17." g++
 endef
 
