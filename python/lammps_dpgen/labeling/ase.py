@@ -13,13 +13,12 @@ import ase
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
-from pydantic import Field, JsonValue, field_validator
-from typing_extensions import Self
+from pydantic import Field, JsonValue, ValidationInfo, field_validator
 
 from lammps_dpgen.errors import ConfigError, LabelError
 from lammps_dpgen.frame import FloatArray, Frame, Label
 from lammps_dpgen.labeling.base import LabelerSettings
-from lammps_dpgen.labeling.files import file_identity, find_file
+from lammps_dpgen.labeling.files import config_folder, file_identity, find_file
 from lammps_dpgen.labeling.screening import refuse_bad_result, trial_frame
 
 
@@ -57,17 +56,19 @@ class AseSettings(LabelerSettings):
             raise ValueError(f"{path!r} is no import path; write it as 'ase.calculators.emt:EMT'")
         return path
 
-    def resolved(self, folder: Path) -> Self:
-        """Return the same settings with arguments that name a file in `folder` made absolute."""
-        found = {key: find_file(v, [folder]) for key, v in self.arguments.items() if isinstance(v, str) and v}
-        absolute = {key: str(path) for key, path in found.items() if path}
-        return self.model_copy(update={"arguments": {**self.arguments, **absolute}})
+    @field_validator("arguments")
+    @classmethod
+    def _files_of_arguments(cls, arguments: dict[str, JsonValue], info: ValidationInfo) -> dict[str, JsonValue]:
+        return {
+            key: str(find_file(value, [config_folder(info)]) or value) if isinstance(value, str) else value
+            for key, value in arguments.items()
+        }
 
     def hash(self) -> str:
         """SHA-256 of what decides the result: files that arguments name count by content, wherever they lie."""
         data = self.model_dump(mode="json", exclude={"trial"})
         for key, value in self.arguments.items():
-            path = find_file(value, [Path.cwd()]) if isinstance(value, str) and value else None
+            path = find_file(value, []) if isinstance(value, str) else None
             if path:
                 data["arguments"][key] = file_identity(path)
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from pydantic import BaseModel, ConfigDict
-from typing_extensions import Self
 
 from lammps_dpgen.frame import Frame, Label
 
 
 class LabelerSettings(BaseModel):
-    """Base class of a labeler's settings: unknown keys are refused, values never change afterwards."""
+    """Base class of a labeler's settings: unknown keys are refused, values never change afterwards.
+
+    Whoever reads a configuration file validates with ``context={"folder": ...}``, the folder of that file; settings
+    that name files make them absolute with it, since a worker may run anywhere.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -22,13 +25,6 @@ class LabelerSettings(BaseModel):
         """SHA-256 of the settings that decide the result, stored with each label."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
-
-    def resolved(self, folder: Path) -> Self:
-        """Return the same settings with file names that are relative to `folder`, the configuration's, made absolute.
-
-        Whoever reads a configuration calls it once; labelers that read files override it.
-        """
-        return self
 
 
 class Labeler(Protocol):

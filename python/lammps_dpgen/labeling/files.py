@@ -7,17 +7,27 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
+from pydantic import ValidationInfo
+
 
 def find_file(name: str, folders: Iterable[Path]) -> Path | None:
-    """Return the absolute path of the file `name` in the first of `folders` that has it, or None."""
-    for folder in folders:
-        path = folder / name  # an absolute name stays as it is
+    """Return the absolute path of the file `name` in the first of `folders` that has it, or None.
+
+    An absolute name needs no folder.
+    """
+    candidates = [Path(name)] if Path(name).is_absolute() else [folder / name for folder in folders]
+    for path in candidates:
         try:
             if path.is_file():
                 return path.resolve()
         except OSError:  # a word too long for a file name, for instance
             continue
     return None
+
+
+def config_folder(info: ValidationInfo) -> Path:
+    """Return the folder of the configuration file that is being read, or the working folder."""
+    return Path((info.context or {}).get("folder", Path.cwd()))
 
 
 def file_identity(path: Path) -> str:

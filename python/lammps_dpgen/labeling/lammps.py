@@ -8,19 +8,19 @@ import json
 import re
 import shlex
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers
 from ase.units import kcal, mol
-from pydantic import Field, field_validator
-from typing_extensions import Self
+from pydantic import Field, ValidationInfo, field_validator
 
 from lammps_dpgen.errors import ConfigError, LabelError
 from lammps_dpgen.frame import FloatArray, Frame, Label
 from lammps_dpgen.labeling.base import LabelerSettings
-from lammps_dpgen.labeling.files import file_identity, find_file
+from lammps_dpgen.labeling.files import config_folder, file_identity, find_file
 from lammps_dpgen.labeling.lammps_box import LammpsBox, lammps_box
 from lammps_dpgen.labeling.lammps_library import LammpsLibrary, potential_folders
 from lammps_dpgen.labeling.screening import refuse_bad_result, trial_frame
@@ -80,61 +80,20 @@ class LammpsSettings(LabelerSettings):
 
     @field_validator("pair_style")
     @classmethod
-    def _one_line(cls, line: str) -> str:
-        _words(line)
-        return line
+    def _files_of_line(cls, line: str, info: ValidationInfo) -> str:
+        return _with_files(line, [config_folder(info)])
 
     @field_validator("pair_coeff")
     @classmethod
-    def _lines(cls, lines: tuple[str, ...]) -> tuple[str, ...]:
-        for line in lines:
-            _words(line)
-        return lines
-
-    def resolved(self, folder: Path) -> Self:
-        """Return the same settings with the file names found in `folder` (the configuration's) made absolute."""
-
-        def absolute(line: str) -> str:
-            found = {word: find_file(word, [folder]) for word in _words(line)}
-            return _join([str(found[word] or word) for word in _words(line)])
-
-        return self.model_copy(
-            update={
-                "pair_style": absolute(self.pair_style),
-                "pair_coeff": tuple(absolute(line) for line in self.pair_coeff),
-            }
-        )
+    def _files_of_lines(cls, lines: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        return tuple(_with_files(line, [config_folder(info)]) for line in lines)
 
     def hash(self) -> str:
         """SHA-256 of what decides the result: potential files count by content, wherever they lie."""
         data = self.model_dump(mode="json", exclude={"plugins"})
-        data["pair_style"] = self._identity(self.pair_style)
-        data["pair_coeff"] = [self._identity(line) for line in self.pair_coeff]
+        data["pair_style"] = _identity(self.pair_style)
+        data["pair_coeff"] = [_identity(line) for line in self.pair_coeff]
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
-
-    def located(self, line: str) -> str:
-        """Return `line` with every file name that can be found made absolute.
-
-        LAMMPS itself searches ``LAMMPS_POTENTIALS`` for some pair styles only.
-        """
-        return _join([str(path or word) for word, path in self._files(line)])
-
-    def missing_files(self) -> list[str]:
-        """Return the words of ``pair_coeff`` that look like file names and are no file anywhere."""
-        return [
-            word
-            for line in self.pair_coeff
-            for word, path in self._files(line)
-            if path is None and _FILE_WORD.match(word)
-        ]
-
-    def _identity(self, line: str) -> str:
-        return _join([file_identity(path) if path else word for word, path in self._files(line)])
-
-    def _files(self, line: str) -> list[tuple[str, Path | None]]:
-        """Return each word of `line` with the file it names, if it names one."""
-        folders = [Path.cwd(), *potential_folders()]
-        return [(w, None if w in atomic_numbers else find_file(w, folders)) for w in _words(line)]
 
 
 class LammpsLabeler:
@@ -153,8 +112,8 @@ class LammpsLabeler:
         self._settings = settings
         self._settings_hash = settings.hash()
         self._setup = [
-            f"pair_style {settings.located(settings.pair_style)}",
-            *(f"pair_coeff {settings.located(line)}" for line in settings.pair_coeff),
+            f"pair_style {_with_files(settings.pair_style, potential_folders())}",
+            *(f"pair_coeff {_with_files(line, potential_folders())}" for line in settings.pair_coeff),
         ]
         self._plugins = settings.plugins == "yes"
         self._library: LammpsLibrary | None = None
@@ -174,8 +133,8 @@ class LammpsLabeler:
                 f"labeler lammps: no LAMMPS type for {', '.join(unknown)}; 'elements' lists {', '.join(known)}. "
                 "Add the element there and in pair_coeff, or take another potential"
             )
-        for word in self._settings.missing_files():
-            raise ConfigError(_missing_file(word))
+        for line in self._settings.pair_coeff:
+            _refuse_missing_files(line)
         try:
             self._compute(trial_frame(list(dict.fromkeys(species))), None)
         except LabelError as error:
@@ -283,24 +242,39 @@ class LammpsLabeler:
         return energy, forces, box.tensor_to_frame(virial)
 
 
-def _words(line: str) -> list[str]:
-    """Split a LAMMPS line into its arguments."""
+def _files(line: str, folders: Iterable[Path]) -> list[tuple[str, Path | None]]:
+    """Split a LAMMPS line into its arguments, each with the file in `folders` that it names, if any."""
     try:
-        return shlex.split(line)
+        words = shlex.split(line)
     except ValueError as error:
         raise ValueError(f"{line!r} is no LAMMPS line: {error}; quotes come in pairs") from error
+    return [(word, None if word in atomic_numbers else find_file(word, folders)) for word in words]
 
 
-def _join(words: list[str]) -> str:
+def _join(words: Iterable[str]) -> str:
     """Make a LAMMPS line of arguments; those with blanks are quoted."""
     return " ".join(f'"{w}"' if re.search(r"\s", w) else w for w in words)
 
 
-def _missing_file(word: str) -> str:
-    """Say where the file was looked for and which ones have a similar name."""
+def _with_files(line: str, folders: Iterable[Path]) -> str:
+    """Return `line` with file names made absolute; LAMMPS searches for potential files in some pair styles only."""
+    return _join(str(path or word) for word, path in _files(line, folders))
+
+
+def _identity(line: str) -> str:
+    """Return `line` with every file replaced by its name and the hash of its content."""
+    return _join(file_identity(path) if path else word for word, path in _files(line, potential_folders()))
+
+
+def _refuse_missing_files(line: str) -> None:
+    """Refuse words that look like file names and are no file: say where was looked, and what has a similar name."""
     folders = potential_folders()
-    names = sorted({path.name for folder in folders for path in folder.iterdir()})
-    close = difflib.get_close_matches(word, names, n=3)
-    hint = f" Files with a similar name: {', '.join(close)}." if close else ""
-    places = ", ".join(str(folder) for folder in [Path.cwd(), *folders])
-    return f"labeler lammps: potential file {word!r} of pair_coeff not found; looked in {places}.{hint}"
+    missing = [word for word, path in _files(line, folders) if path is None and _FILE_WORD.match(word)]
+    if missing:
+        names = sorted({path.name for folder in folders for path in folder.iterdir()})
+        close = difflib.get_close_matches(missing[0], names, n=3)
+        hint = f". Files with a similar name: {', '.join(close)}" if close else ""
+        raise ConfigError(
+            f"labeler lammps: potential file {missing[0]!r} of pair_coeff not found; looked in the folder of the "
+            f"configuration file and in {', '.join(map(str, folders))}{hint}"
+        )

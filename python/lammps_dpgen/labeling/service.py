@@ -7,11 +7,30 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from lammps_dpgen import registry
+from lammps_dpgen.errors import ConfigError
 from lammps_dpgen.frame import Frame
-from lammps_dpgen.labeling.registry import make_labeler
+from lammps_dpgen.labeling.base import Labeler
 
 #: Import path for ``Task.service``.
 SERVICE = "lammps_dpgen.labeling.service:LabelService"
+
+
+def make_labeler(name: str, settings: dict[str, Any]) -> Labeler:
+    """Make the labeler that is registered as `name` from plain settings.
+
+    Raises
+    ------
+    ConfigError
+        No such labeler, or settings that it does not take.
+    """
+    kind: type[Labeler] = registry.load(registry.LABELERS, name)
+    try:
+        return kind(kind.Settings.model_validate(settings))
+    except ValidationError as error:
+        raise ConfigError(f"settings of the labeler {name!r}: {error}") from error
 
 
 class LabelService:
@@ -20,7 +39,7 @@ class LabelService:
     Parameters
     ----------
     name, settings
-        Labeler and its settings; file names absolute (`LabelerSettings.resolved`), since a worker may run anywhere.
+        Labeler and its settings; file names absolute, as a configuration makes them, since a worker may run anywhere.
     log_file
         If given, one line per completed label is appended to it: frame hash, time (UTC, ISO 8601), process id. The
         labeler's own account of what it did, independent of the ledger's.
