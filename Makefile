@@ -112,12 +112,15 @@ sanitize: $(INSTALLED) ## The C++ core and its tests under the address and undef
 
 .PHONY: lint
 lint: $(LINT) ## ruff, mypy, import-linter, codespell, clang-format: changes nothing
-	$(BIN)/ruff check $(PY_FOLDERS)
-	$(BIN)/ruff format --check $(PY_FOLDERS)
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(BIN)/codespell $(PY_FOLDERS) $(wildcard src lammps_plugin docs *.md Makefile .ci)
-	$(if $(CPP_FILES),$(BIN)/clang-format --dry-run -Werror $(CPP_FILES))
+	@status=0; \
+	check() { echo "$$(basename $$1)"; "$$@" || status=1; }; \
+	check $(BIN)/ruff check $(PY_FOLDERS); \
+	check $(BIN)/ruff format --check $(PY_FOLDERS); \
+	check $(BIN)/mypy; \
+	check $(BIN)/lint-imports; \
+	check $(BIN)/codespell $(PY_FOLDERS) $(wildcard src lammps_plugin docs *.md Makefile .ci); \
+	$(if $(CPP_FILES),check $(BIN)/clang-format --dry-run -Werror $(CPP_FILES);) \
+	exit $$status
 
 .PHONY: format
 format: $(LINT) ## Bring Python and C++ sources into the project's form

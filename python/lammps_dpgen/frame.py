@@ -88,7 +88,9 @@ class Frame:
         if self.cell.shape != (3, 3):
             raise StructureError(f"cell has shape {self.cell.shape}, expected (3, 3)")
         if not (np.isfinite(self.positions).all() and np.isfinite(self.cell).all()):
-            raise StructureError(f"frame of {n} atoms (step {self.origin.step}) has positions or cell that are not finite")
+            raise StructureError(
+                f"frame of {n} atoms (step {self.origin.step}) has positions or cell that are not finite"
+            )
 
     @property
     def n_atoms(self) -> int:

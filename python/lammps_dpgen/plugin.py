@@ -23,7 +23,9 @@ def plugin_dir() -> str:
     """
     spec = importlib.util.find_spec("lammps_dpgen._core")
     if spec is None or spec.origin is None:
-        raise InstallationError("the compiled part of lammps-dpgen is missing; install the package with 'pip install .'")
+        raise InstallationError(
+            "the compiled part of lammps-dpgen is missing; install the package with 'pip install .'"
+        )
     return str(Path(spec.origin).parent)
 
 
