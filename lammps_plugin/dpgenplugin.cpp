@@ -1,0 +1,35 @@
+// Registers the styles of the plugin with LAMMPS.
+#include "lammpsplugin.h"
+
+#include "fix_dpgen.h"
+
+#include "lammps.h"
+
+#include <cstring>
+
+using namespace LAMMPS_NS;
+
+namespace {
+
+template <typename Style> void *create_fix(void *lmp, int narg, char **arg)
+{
+  return static_cast<Fix *>(new Style(static_cast<LAMMPS *>(lmp), narg, arg));
+}
+
+}    // namespace
+
+extern "C" __attribute__((visibility("default"))) void lammpsplugin_init(void *lmp, void *handle, void *regfunc)
+{
+  const auto register_plugin = reinterpret_cast<lammpsplugin_regfunc>(regfunc);
+  lammpsplugin_t plugin;
+  std::memset(&plugin, 0, sizeof plugin);
+  plugin.version = DPGEN_LAMMPS_VERSION;
+  plugin.style = "fix";
+  plugin.author = "the lammps-dpgen developers";
+  plugin.handle = handle;
+
+  plugin.name = "dpgen";
+  plugin.info = "model deviation of a Deep Potential ensemble, lammps-dpgen " DPGEN_VERSION;
+  plugin.creator.v2 = reinterpret_cast<lammpsplugin_factory2 *>(&create_fix<FixDpgen>);
+  register_plugin(&plugin, lmp);
+}

@@ -1,0 +1,96 @@
+// fix dpgen: model deviation of an ensemble in the MD loop, frames inside the trust window, clean stops. See docs/fix_dpgen.md.
+#ifndef LMP_FIX_DPGEN_H
+#define LMP_FIX_DPGEN_H
+
+#include "fix.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace dpgen {
+enum class StopReason;
+struct Frame;
+struct Look;
+}    // namespace dpgen
+
+namespace LAMMPS_NS {
+
+class LookListener;
+
+class FixDpgen : public Fix {
+ public:
+  FixDpgen(class LAMMPS *, int, char **);
+  ~FixDpgen() override;
+
+  int setmask() override;
+  void init() override;
+  void init_list(int, class NeighList *) override;
+  void setup_pre_reverse(int, int) override;
+  void setup(int) override;
+  void min_setup(int) override;
+  void pre_reverse(int, int) override;
+  void end_of_step() override;
+  void min_post_force(int) override;
+  void post_run() override;
+
+  double compute_scalar() override;
+  double compute_vector(int) override;
+  int modify_param(int, char **) override;
+  void write_restart(FILE *) override;
+  void restart(char *) override;
+  int pack_reverse_comm(int, int, double *) override;
+  void unpack_reverse_comm(int, int *, double *) override;
+  double memory_usage() override;
+
+  // For the learning run (learn_session.h); all of them are called on all ranks.
+
+  /// Why this fix ended the current run; none if it did not.
+  dpgen::StopReason stop_reason() const;
+  /// Forgets the stop and lets LAMMPS run on.
+  void clear_stop();
+  /// Candidates taken since the last drop_held(); filled on rank 0 while a listener is set.
+  const std::vector<dpgen::Frame> &held() const;
+  /// Number of held candidates, on every rank.
+  int n_held() const;
+  /// The frame that failed last, on rank 0 while a listener is set; null if none since drop_held().
+  const dpgen::Frame *failed_frame() const;
+  /// Candidates that were seen but not kept (min_gap, max_frames) since drop_held().
+  long n_dropped() const;
+  void drop_held();
+  /// The listener hears of every look; null: nobody. Frames are held in memory only for a listener.
+  void set_listener(LookListener *);
+  /// Looks every n steps from now on; n >= 1.
+  void set_every(int n);
+  int every() const;
+  /// Loads the model files again from the same paths and decides anew at the next setup whether the pair style's forces are model 1's.
+  void reload_models();
+
+ private:
+  struct State;    // hides the core and the standard library from LAMMPS' headers
+  std::unique_ptr<State> state_;
+
+  bool due() const;
+  void look(bool at_setup);
+  void reduce();
+  void write_row();
+  void take_frame();
+  void decide_stop();
+  dpgen::Look current_look() const;
+
+  void open_files();
+  void grow_spread();
+  double count_not_finite(const double *values, int n);
+  void say_not_finite(int model);
+  double force_factor() const;
+  double virial_factor() const;
+  void to_run_units();
+  void to_core_units(dpgen::Frame &frame) const;
+  void fail_together(const std::string &message);
+
+  int n_spread_ = 0;    // allocated length of vector_atom
+};
+
+}    // namespace LAMMPS_NS
+
+#endif

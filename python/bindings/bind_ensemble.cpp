@@ -1,0 +1,64 @@
+#include "bindings.h"
+
+#include "ensemble.h"
+#include "errors.h"
+
+#include <optional>
+
+namespace py = pybind11;
+
+namespace {
+
+std::unique_ptr<dpgen::Ensemble> load(const std::vector<std::string> &paths, const std::vector<std::string> &hints,
+                                      int device, int min_models)
+{
+  dpgen::EnsembleOptions options;
+  options.device = device;
+  options.library_hints = hints;
+  return dpgen::load_ensemble(paths, options, min_models);
+}
+
+py::tuple evaluate(dpgen::Ensemble &ensemble, const IntArray &types, const Array &positions,
+                   const std::optional<Array> &cell)
+{
+  const py::ssize_t n_atoms = types.size(), n_models = ensemble.n_models();
+  if (positions.ndim() != 2 || positions.shape(0) != n_atoms || positions.shape(1) != 3)
+    throw dpgen::InputError("positions must have shape [n_atoms, 3] with n_atoms = " + std::to_string(n_atoms));
+  if (cell && cell->size() != 9) throw dpgen::InputError("cell must have shape [3, 3]");
+  for (py::ssize_t i = 0; i < n_atoms; ++i)
+    if (types.data()[i] >= static_cast<int>(ensemble.type_map().size()))
+      throw dpgen::InputError("type " + std::to_string(types.data()[i]) + " of atom " + std::to_string(i) +
+                              " is outside the type map");
+  Array energies(n_models), forces({n_models, n_atoms, py::ssize_t(3)}),
+      virials({n_models, py::ssize_t(3), py::ssize_t(3)});
+  dpgen::Prediction prediction;
+  for (py::ssize_t m = 0; m < n_models; ++m) {
+    {
+      py::gil_scoped_release release;
+      ensemble.evaluate_frame(static_cast<int>(m), static_cast<int>(n_atoms), positions.data(), types.data(),
+                              cell ? cell->data() : nullptr, prediction);
+    }
+    energies.mutable_data()[m] = prediction.energy;
+    std::copy_n(prediction.forces.data(), 3 * n_atoms, forces.mutable_data() + 3 * n_atoms * m);
+    std::copy_n(prediction.virial.data(), 9, virials.mutable_data() + 9 * m);
+  }
+  return py::make_tuple(energies, forces, virials);
+}
+
+}    // namespace
+
+void bind_ensemble(py::module_ &module)
+{
+  py::class_<dpgen::Ensemble>(module, "Ensemble", "Models trained together; made by load_ensemble.")
+      .def_property_readonly("n_models", &dpgen::Ensemble::n_models)
+      .def_property_readonly("cutoff", &dpgen::Ensemble::cutoff, "Å")
+      .def_property_readonly("type_map", &dpgen::Ensemble::type_map)
+      .def_property_readonly("hashes", &dpgen::Ensemble::hashes, "SHA-256 of the model files")
+      .def_property_readonly("paths", &dpgen::Ensemble::paths)
+      .def("evaluate", &evaluate, py::arg("types"), py::arg("positions"), py::arg("cell") = py::none(),
+           "Energies [m] (eV), forces [m, n, 3] (eV/Å) and virials [m, 3, 3] (eV) of one frame; types index the type map, "
+           "cell rows are vectors (Å), None: not periodic.");
+  module.def("load_ensemble", &load, py::arg("paths"), py::arg("library_hints") = std::vector<std::string>{},
+             py::arg("device") = 0, py::arg("min_models") = 2,
+             "Load model files; raises ModelError for files that are no models or do not fit together.");
+}

@@ -1,0 +1,84 @@
+// An ensemble: models trained together that predict energy, forces and virial of the same atoms.
+#ifndef DPGEN_ENSEMBLE_H
+#define DPGEN_ENSEMBLE_H
+
+#include "deviation.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace dpgen {
+
+/// Local and ghost atoms of one MPI rank.
+struct AtomsView {
+  int n_local = 0;
+  int n_ghost = 0;
+  const double *positions = nullptr;    ///< (n_local + n_ghost) * 3, Å, relative to the corner of the cell
+  const int *types = nullptr;           ///< index into type_map(), local atoms first; negative: the models do not see it
+  const double *cell = nullptr;         ///< 9, Å, rows are cell vectors
+};
+
+/// Full neighbour list of the local atoms, as LAMMPS builds it; indices may point to ghosts.
+struct NeighborView {
+  int n_atoms = 0;
+  int *atoms = nullptr;
+  int *n_neighbors = nullptr;
+  int **neighbors = nullptr;
+  int mask = 0x3FFFFFFF;    ///< bits of a neighbour that hold its index
+  bool is_new = true;       ///< false only if every model saw this very list in its last evaluation
+};
+
+/// What one model predicts.
+struct Prediction {
+  double energy = 0.0;            ///< eV, of the local atoms
+  std::vector<double> forces;     ///< eV/Å, local atoms first, then what falls on the ghosts
+  Virial virial{};                ///< eV, of the local atoms' energy
+};
+
+/// Interface of all ensembles. Not thread-safe. Throws ModelError.
+class Ensemble {
+ public:
+  virtual ~Ensemble() = default;
+
+  virtual int n_models() const = 0;
+  virtual double cutoff() const = 0;                               ///< Å, the same for all models
+  virtual const std::vector<std::string> &type_map() const = 0;    ///< elements, the same for all models
+
+  /// Evaluates model `model` (from 0) on the atoms of one rank; the ghosts' forces still have to be summed up.
+  virtual void evaluate(int model, const AtomsView &atoms, const NeighborView &list, Prediction &out) = 0;
+
+  /// Evaluates model `model` on a whole frame without a neighbour list; `cell` (9 numbers) may be null: not periodic.
+  virtual void evaluate_frame(int model, int n_atoms, const double *positions, const int *types, const double *cell,
+                              Prediction &out) = 0;
+
+  /// Files of the models, in order.
+  const std::vector<std::string> &paths() const { return paths_; }
+  /// SHA-256 of the files, in order, hexadecimal.
+  const std::vector<std::string> &hashes() const { return hashes_; }
+  /// Index of an element in type_map(), or -1.
+  int type_index(const std::string &element) const;
+
+ protected:
+  explicit Ensemble(std::vector<std::string> paths);
+
+  std::vector<std::string> paths_;
+  std::vector<std::string> hashes_;
+};
+
+/// Where the models run and where DeePMD-kit is looked for.
+struct EnsembleOptions {
+  int device = 0;                                    ///< GPU of this rank, ignored without one
+  std::vector<std::string> library_hints{};          ///< paths of libdeepmd_c.so to try before the system's
+};
+
+/// Loads an ensemble: files that begin with "dpgen-analytic" are analytic potentials, all others go to DeePMD-kit.
+///
+/// Throws ModelError for fewer than `min_models` files, a file that cannot be read or is no model, and models whose type
+/// maps or cut-offs differ.
+std::unique_ptr<Ensemble> load_ensemble(const std::vector<std::string> &paths, const EnsembleOptions &options = {},
+                                        int min_models = 2);
+
+}    // namespace dpgen
+
+#endif

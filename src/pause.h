@@ -1,0 +1,39 @@
+// What the loop tells whoever listens: each look at the ensemble, and each pause for learning.
+#ifndef DPGEN_PAUSE_H
+#define DPGEN_PAUSE_H
+
+#include "frame.h"
+
+#include <cstdint>
+#include <vector>
+
+namespace dpgen {
+
+/// Why a run was ended before its last step.
+enum class StopReason { none = 0, failed = 1, candidates = 2 };
+
+/// One evaluation of the ensemble; the same on all ranks.
+struct Look {
+  std::int64_t step = 0;
+  std::int64_t last_step = 0;    ///< last step of the run command that is under way
+  double time = 0.0;             ///< ps
+  double temperature = 0.0;      ///< K
+  Deviation deviation;
+  FrameClass frame_class = FrameClass::accurate;
+  TrustWindow trust;
+};
+
+/// A run that stopped between two complete steps. Frames are held on rank 0 only.
+struct Pause {
+  StopReason reason = StopReason::none;
+  std::int64_t step = 0;
+  std::int64_t first_step = 0;    ///< of the user's run command
+  std::int64_t last_step = 0;     ///< of the user's run command
+  const std::vector<Frame> *candidates = nullptr;
+  const Frame *failed = nullptr;    ///< the failed frame, or null
+  long n_dropped = 0;               ///< candidates that were seen but not kept
+};
+
+}    // namespace dpgen
+
+#endif
