@@ -1,0 +1,67 @@
+"""Distances between the atoms of a frame, and the shortest ones that make sense."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+
+import numpy as np
+from ase.data import atomic_numbers, covalent_radii
+from ase.neighborlist import neighbor_list
+
+from lammps_dpgen.frame import Frame
+
+#: Default for the shortest distance allowed: this fraction of the sum of the two covalent radii.
+CONTACT_FRACTION = 0.6
+
+
+@dataclass(frozen=True)
+class Contact:
+    """Two atoms that are too close.
+
+    Attributes
+    ----------
+    first, second
+        Atom indices from 0; equal for an atom and its own periodic image.
+    distance, allowed
+        Distance and the shortest one allowed, Å.
+    """
+
+    first: int
+    second: int
+    distance: float
+    allowed: float
+
+    def describe(self, frame: Frame) -> str:
+        """Say which atoms (numbered from 1) are too close."""
+        names = f"{frame.species[self.first]} {self.first + 1} and {frame.species[self.second]} {self.second + 1}"
+        return f"atoms {names} are {self.distance:.3f} Å apart, at least {self.allowed:.3f} Å are allowed"
+
+
+def shortest_allowed(first: str, second: str) -> float:
+    """Return the default shortest distance of two elements in Å: 0.6 times the sum of their covalent radii.
+
+    For Al it is 1.45 Å (nearest neighbours in the crystal: 2.86 Å); liquids at several thousand kelvin stay above it.
+    """
+    return CONTACT_FRACTION * float(covalent_radii[atomic_numbers[first]] + covalent_radii[atomic_numbers[second]])
+
+
+def closest_contact(frame: Frame, min_distance: float | None = None) -> Contact | None:
+    """Return the two atoms that are closest among those that are too close, or None if none are.
+
+    Parameters
+    ----------
+    min_distance
+        Shortest distance allowed in Å; None: :func:`shortest_allowed` of each pair of elements.
+    """
+    limits = {
+        pair: shortest_allowed(*pair) if min_distance is None else min_distance
+        for pair in combinations_with_replacement(sorted(set(frame.species)), 2)
+    }
+    first, second, distance = neighbor_list("ijd", frame.to_ase(), limits)
+    if len(distance) == 0:
+        return None
+    k = int(np.argmin(distance))
+    i, j = sorted((int(first[k]), int(second[k])))
+    names = sorted((frame.species[i], frame.species[j]))
+    return Contact(i, j, float(distance[k]), limits[(names[0], names[1])])

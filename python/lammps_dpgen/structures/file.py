@@ -1,0 +1,152 @@
+"""The generator ``file``: structures from files that ASE reads, scaled and perturbed."""
+
+from __future__ import annotations
+
+import glob
+from pathlib import Path
+from typing import ClassVar
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.io.formats import ioformats, string2index
+from pydantic import Field, ValidationInfo, field_validator
+
+from lammps_dpgen.errors import StructureError
+from lammps_dpgen.frame import Frame
+from lammps_dpgen.structures.base import StructureSettings
+from lammps_dpgen.structures.variation import VariationSettings, variations
+
+
+class FileSettings(VariationSettings):
+    """Structures from files.
+
+    Examples
+    --------
+    >>> FileSettings(files=["POSCAR", "melt/*.extxyz"], index="::10").index
+    '::10'
+    """
+
+    files: tuple[str, ...] = Field(
+        min_length=1,
+        description="Files, relative to the configuration file; * and ? stand for any characters, ** for any folders.",
+    )
+    index: str = Field(default=":", description="Which structures of a file, as in Python: ':', '-1', '::10'.")
+    format: str | None = Field(default=None, description="ASE's name of the file format. Default: ASE finds out.")
+    vacuum: float | None = Field(
+        default=None,
+        gt=0.0,
+        description="Cell vectors that a structure lacks are made this much (Å) longer on each side than the atoms "
+        "need; it becomes periodic.",
+    )
+
+    @field_validator("files", mode="before")
+    @classmethod
+    def _one_or_many(cls, files: object) -> object:
+        return [files] if isinstance(files, str) else files
+
+    @field_validator("files")
+    @classmethod
+    def _absolute(cls, files: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        folder = Path((info.context or {}).get("folder", Path.cwd()))
+        return tuple(str(folder / Path(name).expanduser()) for name in files)
+
+    @field_validator("index")
+    @classmethod
+    def _is_index(cls, index: str) -> str:
+        if not isinstance(string2index(index), (int, slice)):
+            raise ValueError(f"{index!r} is no index; write a number such as '-1', or a slice such as '::10'")
+        return index
+
+    @field_validator("format")
+    @classmethod
+    def _is_format(cls, name: str | None) -> str | None:
+        if name is not None and name not in ioformats:
+            raise ValueError(f"ASE knows no file format {name!r}; 'ase info --formats' lists them")
+        return name
+
+
+class FileGenerator:
+    """Reads structures and makes perturbed copies of them."""
+
+    name: ClassVar[str] = "file"
+    Settings: ClassVar[type[StructureSettings]] = FileSettings
+
+    def __init__(self, settings: StructureSettings) -> None:
+        if not isinstance(settings, FileSettings):
+            raise TypeError(f"FileGenerator needs FileSettings, got {type(settings).__name__}")
+        self._settings = settings
+
+    def generate(self, rng: np.random.Generator) -> list[Frame]:
+        """Return frames in the order of the files (a pattern's are sorted by name).
+
+        Raises
+        ------
+        StructureError
+            No such file, a file that ASE cannot read, no structure selected, no cell, an atom that is no element, or
+            two atoms that are too close; with the file and the number of the structure in it.
+        """
+        settings = self._settings
+        rng = settings.generator(rng)
+        frames: list[Frame] = []
+        for pattern in settings.files:
+            for path in _matching(pattern):
+                images = self._read(path)
+                for number, atoms in enumerate(images):
+                    name = path.name if len(images) == 1 else f"{path.name}[{number}]"
+                    frames += variations(self._periodic(atoms, name), name, settings, rng)
+        return frames
+
+    def _read(self, path: Path) -> list[Atoms]:
+        try:
+            images = ase.io.read(path, index=self._settings.index, format=self._settings.format)
+        except Exception as error:  # readers raise whatever comes to their mind
+            reason = " ".join(str(error).split())
+            if isinstance(error, (IndexError, StopIteration)):
+                reason = f"the file has no structure {self._settings.index!r}"
+            raise StructureError(
+                f"{path}: ASE cannot read it ({type(error).__name__}: {reason}); check the file, 'index' and 'format'"
+            ) from error
+        images = images if isinstance(images, list) else [images]
+        if not images:
+            raise StructureError(f"{path}: index {self._settings.index!r} selects no structure")
+        return images
+
+    def _periodic(self, atoms: Atoms, name: str) -> Atoms:
+        """Return a plain copy with a cell, periodic where the file says nothing else."""
+        if len(atoms) == 0:
+            raise StructureError(f"structure {name}: it has no atoms")
+        if 0 in atoms.numbers:
+            number = int(np.flatnonzero(atoms.numbers == 0)[0]) + 1
+            raise StructureError(
+                f"structure {name}: atom {number} has no known element ('X'); name the elements in the file"
+            )
+        plain = Atoms(atoms.symbols, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+        if atoms.cell.rank < 3:
+            missing = [axis for axis in range(3) if not atoms.cell[axis].any()]
+            if self._settings.vacuum is None or not missing:
+                raise StructureError(
+                    f"structure {name}: the file gives no cell of three independent vectors; add it there, or set "
+                    "'vacuum' (Å) to fill in the missing ones"
+                )
+            plain.center(vacuum=self._settings.vacuum, axis=missing)
+            plain.pbc = True
+        elif not plain.pbc.any():
+            plain.pbc = True
+        return plain
+
+
+def _matching(pattern: str) -> list[Path]:
+    """Return the files that a name or pattern stands for, sorted.
+
+    Raises
+    ------
+    StructureError
+        There is none.
+    """
+    if Path(pattern).is_file():
+        return [Path(pattern)]
+    paths = sorted(Path(name) for name in glob.glob(pattern, recursive=True) if Path(name).is_file())
+    if not paths:
+        raise StructureError(f"no file matches {pattern!r}; correct 'files', relative to the configuration file")
+    return paths
