@@ -47,6 +47,9 @@ class Configured:
 class Trouble:
     """Everything that can go wrong in a task."""
 
+    def nothing(self, payload: dict[str, Any], folder: Path) -> dict[str, Any]:
+        return {}
+
     def fail(self, payload: dict[str, Any], folder: Path) -> dict[str, Any]:
         print("words for the log")
         raise LabelError("the reference did not converge\nin 100 iterations")
