@@ -11,19 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lammps_dpgen.frame import LabelledFrame
-from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.records import StoredLabel
+from lammps_dpgen.store.run_folder import RunFolder
 from lammps_dpgen.training.data import write_systems
 
 
-def generation_name(number: int) -> str:
-    """Return the name of a generation's folders, such as ``g003``."""
-    return f"g{number:03d}"
-
-
-def write_new_systems(
-    run_folder: Path, number: int, labels: Sequence[StoredLabel], type_map: Sequence[str]
-) -> tuple[str, ...]:
+def new_systems(run: RunFolder, number: int, labels: Sequence[StoredLabel], type_map: Sequence[str]) -> tuple[str, ...]:
     """Write the labels that are new in a generation; what a killed attempt left is replaced.
 
     Returns
@@ -31,7 +24,7 @@ def write_new_systems(
     tuple of str
         The systems, as absolute paths; one per composition.
     """
-    folder = run_folder / "data" / generation_name(number)
+    folder = run.data_of(number)
     fresh = folder.with_name(folder.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
@@ -41,20 +34,18 @@ def write_new_systems(
     return _systems(folder)
 
 
-def old_systems(
-    ledger: Ledger, run_folder: Path, number: int, settings_hash: str, type_map: Sequence[str]
-) -> tuple[str, ...]:
-    """Return the systems of all generations before `number`; missing ones are written again from the ledger."""
+def old_systems(run: RunFolder, number: int, labels: Sequence[StoredLabel], type_map: Sequence[str]) -> tuple[str, ...]:
+    """Return the systems of all generations before `number`; missing ones are written again from their labels."""
     by_generation: dict[int, list[StoredLabel]] = {}
-    for stored in ledger.labels(settings_hash):
+    for stored in labels:
         if stored.trained_in is not None and stored.trained_in < number:
             by_generation.setdefault(stored.trained_in, []).append(stored)
     systems: list[str] = []
-    for earlier, labels in sorted(by_generation.items()):
-        folder = run_folder / "data" / generation_name(earlier)
-        systems += _systems(folder) if folder.is_dir() else write_new_systems(run_folder, earlier, labels, type_map)
+    for earlier, members in sorted(by_generation.items()):
+        folder = run.data_of(earlier)
+        systems += _systems(folder) if folder.is_dir() else new_systems(run, earlier, members, type_map)
     return tuple(systems)
 
 
 def _systems(folder: Path) -> tuple[str, ...]:
-    return tuple(sorted(str(path.parent.absolute()) for path in folder.rglob("type.raw")))
+    return tuple(sorted(str(path.parent) for path in folder.rglob("type.raw")))

@@ -15,11 +15,12 @@ import numpy as np
 from lammps_dpgen.config.bootstrap import BaseConfig
 from lammps_dpgen.errors import LearningError
 from lammps_dpgen.execution.base import Executor, Outcome, Task
-from lammps_dpgen.learning.dataset import generation_name, old_systems, write_new_systems
+from lammps_dpgen.learning.dataset import new_systems, old_systems
 from lammps_dpgen.learning.labels import Sleep, sleep_between_polls
-from lammps_dpgen.learning.models import keep_model, link_models
+from lammps_dpgen.learning.models import keep_model, link_generation
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.records import Generation, ModelRecord
+from lammps_dpgen.store.run_folder import RunFolder
 from lammps_dpgen.training.base import TrainingJob, TrainingResult
 
 SERVICE = "lammps_dpgen.training.service:TrainService"
@@ -47,7 +48,7 @@ class TrainedGeneration:
 def train_generation(
     executor: Executor,
     ledger: Ledger,
-    run_folder: Path,
+    run: RunFolder,
     config: BaseConfig,
     *,
     number: int,
@@ -81,14 +82,14 @@ def train_generation(
     LearningError
         There is no new label, or a model could not be trained; everything stored stays usable.
     """
-    settings_hash = config.labeler.settings_hash
-    labels = ledger.labels(settings_hash, untrained=True)
-    if not labels:
-        raise LearningError(f"generation {number} has no new label to train on")
-    old = old_systems(ledger, run_folder, number, settings_hash, config.type_map)
-    new = write_new_systems(run_folder, number, labels, config.type_map)
+    labels = ledger.labels(config.labeler.settings_hash)
+    unseen = [stored for stored in labels if stored.trained_in is None]
+    if not unseen:
+        raise LearningError(f"generation {number} has no new label to train on; label frames first")
+    old = old_systems(run, number, labels, config.type_map)
+    new = new_systems(run, number, unseen, config.type_map)
     previous = ledger.latest_generation()
-    ensemble = _Ensemble(executor, run_folder, config, attempt=attempt, patience=patience, on_event=on_event)
+    ensemble = _Ensemble(executor, run, config, attempt=attempt, patience=patience, on_event=on_event)
     for index in range(config.models):
         last = previous.models[index].warm_start if warm_start and previous else None
         job = TrainingJob(
@@ -98,20 +99,19 @@ def train_generation(
             type_map=config.type_map,
             old_systems=old,
             new_systems=new,
-            warm_start=None if last is None else str(run_folder / last),
+            warm_start=None if last is None else str(run.path / last),
         )
         ensemble.start(job)
     records = ensemble.finish(sleep)
-    n_old = sum(1 for stored in ledger.labels(settings_hash) if stored.trained_in is not None)
     generation = Generation(
-        number=number, models=records, type_map=config.type_map, n_labels=n_old + len(labels), reason=reason
+        number=number, models=records, type_map=config.type_map, n_labels=len(labels), reason=reason
     )
-    return TrainedGeneration(generation, tuple(stored.number for stored in labels))
+    return TrainedGeneration(generation, tuple(stored.number for stored in unseen))
 
 
 def publish_generation(
     ledger: Ledger,
-    run_folder: Path,
+    run: RunFolder,
     trained: TrainedGeneration,
     *,
     force_rmse_before: float | None = None,
@@ -119,11 +119,11 @@ def publish_generation(
 ) -> Generation:
     """Record a generation, with the force RMSE (eV/Å) on its new labels before and after, and link its models.
 
-    The ledger comes first: where a kill falls between, the links follow at the next start (``link_models``).
+    The ledger comes first: where a kill falls between, the links follow at the next start (``link_generation``).
     """
     generation = replace(trained.generation, force_rmse_before=force_rmse_before, force_rmse_after=force_rmse_after)
     ledger.add_generation(generation, trained.label_numbers)
-    link_models(run_folder, generation)
+    link_generation(run, generation)
     return generation
 
 
@@ -133,25 +133,20 @@ def training_seed(seed: int, generation: int, index: int, attempt: int, rejected
     return int(state[0] % 2**31)
 
 
-def training_folder(run_folder: Path, generation: int, index: int) -> Path:
-    """Return the working folder of a training."""
-    return run_folder / "training" / generation_name(generation) / f"model_{index}"
-
-
 class _Ensemble:
     """The trainings of one generation that are under way, with the rule for rejected ones."""
 
     def __init__(
         self,
         executor: Executor,
-        run_folder: Path,
+        run: RunFolder,
         config: BaseConfig,
         *,
         attempt: int,
         patience: int,
         on_event: OnEvent | None,
     ) -> None:
-        self._executor, self._run_folder, self._config = executor, run_folder, config
+        self._executor, self._run, self._config = executor, run, config
         self._attempt, self._patience, self._on_event = attempt, patience, on_event
         self._open: dict[str, tuple[TrainingJob, int]] = {}
         self._records: dict[int, ModelRecord] = {}
@@ -163,12 +158,12 @@ class _Ensemble:
             self._accept(job, done)
             return
         task = Task(
-            id=f"{generation_name(job.generation)}-model_{job.index}-{self._attempt}-{rejected}",
+            id=f"g{job.generation:03d}-model_{job.index}-{self._attempt}-{rejected}",
             service=SERVICE,
             service_settings=self._config.trainer.service_settings(),
             method="train",
             payload=job.to_json(),
-            folder=training_folder(self._run_folder, job.generation, job.index),
+            folder=self._run.training_of(job.generation, job.index),
             timeout=self._config.trainer.timeout,
             retries=self._config.trainer.retries,
             keep_folder=True,
@@ -206,11 +201,11 @@ class _Ensemble:
         self.start(replace(job, seed=seed, warm_start=None), rejected + 1)
 
     def _accept(self, job: TrainingJob, result: TrainingResult) -> None:
-        path, sha256 = keep_model(self._run_folder, job.generation, job.index, Path(result.model))
+        path, sha256 = keep_model(self._run, job.generation, job.index, Path(result.model))
         self._records[job.index] = ModelRecord(
             path=path,
             sha256=sha256,
-            warm_start=_relative(result.warm_start, self._run_folder),
+            warm_start=_relative(result.warm_start, self._run.path),
             curve=result.curve,
             seconds=result.seconds,
             steps=result.steps,
@@ -226,8 +221,7 @@ class _Ensemble:
             self._on_event(kind, data)
 
     def _memo(self, job: TrainingJob) -> Path:
-        folder = training_folder(self._run_folder, job.generation, job.index)
-        return folder.with_suffix(".json")
+        return self._run.training_of(job.generation, job.index).with_suffix(".json")
 
 
 def _cause_of_rejection(outcome: Outcome, result: TrainingResult | None) -> str | None:

@@ -1,0 +1,220 @@
+"""The command ``lammps-dpgen``: what can be asked, and how errors end up in front of the user.
+
+Each command imports what it needs when it runs, so that ``lammps-dpgen --help`` is there at once.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from lammps_dpgen import __version__
+from lammps_dpgen.errors import ConfigError, DpgenError, LearningError
+
+#: Options that take any number of values, as LAMMPS' own options do.
+_LIST_OPTIONS = ("-m", "--models")
+
+app = typer.Typer(
+    name="lammps-dpgen",
+    help="Molecular dynamics that knows when its Deep Potential is wrong, and learns.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@dataclass
+class Session:
+    """What holds for all commands: show tracebacks, and the LAMMPS variables of ``-var``."""
+
+    debug: bool = False
+    variables: dict[str, list[str]] = field(default_factory=dict)
+
+
+def run() -> None:
+    """Entry point of the installed command."""
+    code = main(sys.argv[1:])
+    from lammps_dpgen.noise import silence_exit
+
+    silence_exit()
+    sys.exit(code)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command line and return its exit code: 0, 2 for wrong input, 3 where learning cannot go on."""
+    session = Session()
+    try:
+        rest, session.variables = split_variables(arguments)
+        app(_expand_lists(rest), prog_name="lammps-dpgen", obj=session)
+        return 0
+    except SystemExit as end:  # typer has told what was wrong with the command line
+        return end.code if isinstance(end.code, int) else 0
+    except KeyboardInterrupt:
+        print("lammps-dpgen: interrupted", file=sys.stderr)
+        return 130
+    except DpgenError as error:
+        if session.debug:
+            traceback.print_exc()
+        else:
+            print(f"lammps-dpgen: {error}", file=sys.stderr)
+        return exit_code(error)
+
+
+def exit_code(error: BaseException) -> int:
+    """Return the exit code of an error: 3 where learning cannot go on, 2 for everything that the user can mend, 1."""
+    if isinstance(error, LearningError):
+        return 3
+    return 2 if isinstance(error, DpgenError) else 1
+
+
+def split_variables(arguments: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """Take the LAMMPS variables ``-var name value ...`` out of a command line.
+
+    The values of a variable end at the next argument that begins with a dash and is no number.
+
+    Raises
+    ------
+    ConfigError
+        A variable without name or value, or given twice.
+    """
+    rest: list[str] = []
+    variables: dict[str, list[str]] = {}
+    words = list(arguments)
+    while words:
+        word = words.pop(0)
+        if word not in ("-var", "--var"):
+            rest.append(word)
+            continue
+        taken: list[str] = []
+        while words and (len(taken) < 2 or not re.match(r"-(?![\d.])", words[0])):
+            taken.append(words.pop(0))
+        if len(taken) < 2:
+            raise ConfigError("-var needs a name and at least one value, such as '-var T 300' or '-var T 300 400 500'")
+        if taken[0] in variables:
+            raise ConfigError(f"-var {taken[0]} is given twice; give all its values at once: -var {taken[0]} v1 v2 ...")
+        variables[taken[0]] = taken[1:]
+    return rest, variables
+
+
+def _expand_lists(words: Sequence[str]) -> list[str]:
+    """Write ``-m a b c`` as ``-m a -m b -m c``."""
+    expanded: list[str] = []
+    option = ""
+    for word in words:
+        if word in _LIST_OPTIONS:
+            option = word
+        elif word.startswith("-"):
+            option = ""
+            expanded.append(word)
+        else:
+            expanded += [option, word] if option else [word]
+    return expanded
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"lammps-dpgen {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and stop.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take the options that stand before the command."""
+    session = context.ensure_object(Session)
+    session.debug = debug
+    if session.variables and context.invoked_subcommand != "md":
+        raise typer.BadParameter("-var belongs to 'lammps-dpgen md', which runs a LAMMPS script")
+
+
+@app.command()
+def md(
+    context: typer.Context,
+    script: Annotated[Path, typer.Argument(help="LAMMPS input script with a fix dpgen.")],
+    config: Annotated[Path, typer.Option("--config", "-c", help="Configuration of the learning run (YAML).")],
+) -> None:
+    """Run a LAMMPS script that learns; under mpirun on several ranks.
+
+    LAMMPS variables are given as for LAMMPS itself: -var name value ...
+    """
+    from lammps_dpgen.cli.md import run_md
+
+    session = context.ensure_object(Session)
+    raise typer.Exit(run_md(script, config, session.variables, debug=session.debug))
+
+
+@app.command()
+def bootstrap(config: Annotated[Path, typer.Argument(help="Configuration of the bootstrap (YAML).")]) -> None:
+    """Label initial structures and train generation 0."""
+    from lammps_dpgen.cli.bootstrap import run_bootstrap
+
+    run_bootstrap(config)
+
+
+@app.command()
+def report(run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]) -> None:
+    """Write report.html of a run, also while it goes on."""
+    from lammps_dpgen.cli.report import write_report
+
+    write_report(run_folder)
+
+
+@app.command()
+def devi(
+    models: Annotated[list[Path], typer.Option("--models", "-m", help="Model files, two or more.")],
+    frames: Annotated[Path, typer.Option("--input", "-i", help="File that ASE reads, or a deepmd/npy folder.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Table to write.")] = Path("model_devi.out"),
+    relative: Annotated[float | None, typer.Option(help="Relative force deviation with this level, eV/Å.")] = None,
+    relative_v: Annotated[
+        float | None, typer.Option("--relative-v", help="Relative virial deviation with this level, eV/atom.")
+    ] = None,
+    atomic: Annotated[bool, typer.Option("--atomic", help="Also write the spread of each atom.")] = False,
+    trust: Annotated[
+        tuple[float, float] | None, typer.Option(metavar="LO HI", help="Classify: window of max_devi_f, eV/Å.")
+    ] = None,
+    trust_v: Annotated[
+        tuple[float, float] | None, typer.Option("--trust-v", metavar="LO HI", help="Window of max_devi_v, eV/atom.")
+    ] = None,
+    rule: Annotated[
+        Literal["worst", "dpgen"],
+        typer.Option(
+            help="worst: failed if one quantity is; dpgen: a candidate in one outranks a failure in the other."
+        ),
+    ] = "worst",
+) -> None:
+    """Model deviation of stored frames, as 'dp model-devi' prints it."""
+    from lammps_dpgen.cli.devi import run_devi
+
+    run_devi(models, frames, output, relative, relative_v, atomic, trust, trust_v, rule)
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Tell what is installed, and for each problem what to do."""
+    from lammps_dpgen.cli.doctor import run_doctor
+
+    raise typer.Exit(run_doctor(as_json))
+
+
+@app.command()
+def schema(
+    which: Annotated[Literal["learn", "bootstrap"], typer.Argument(help="Which configuration file.")],
+) -> None:
+    """Print the JSON schema of a configuration file, for editors."""
+    from lammps_dpgen.cli.schema import print_schema
+
+    print_schema(which)

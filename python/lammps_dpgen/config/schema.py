@@ -1,0 +1,54 @@
+"""JSON schemas of the configuration files, with the settings of every part that is installed."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from pydantic import BaseModel
+
+from lammps_dpgen import registry
+from lammps_dpgen.config.bootstrap import BootstrapConfig
+from lammps_dpgen.config.learn import LearnConfig
+
+CONFIGURATIONS: dict[str, type[BaseModel]] = {"learn": LearnConfig, "bootstrap": BootstrapConfig}
+
+
+def json_schema(which: str) -> dict[str, Any]:
+    """Return the JSON schema of the configuration file ``learn`` or ``bootstrap``.
+
+    Labelers, trainers and structure generators appear with their own settings, chosen by their name.
+    """
+    schema = CONFIGURATIONS[which].model_json_schema()
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = f"lammps-dpgen {which}"
+    definitions = schema["$defs"]
+    for section, group in (("LabelerSection", registry.LABELERS), ("TrainerSection", registry.TRAINERS)):
+        definitions[section] = _choice(definitions, definitions[section], group, "name", inline=False)
+    definitions["StructureSection"] = _choice(
+        definitions, definitions["StructureSection"], registry.STRUCTURES, "generator", inline=True
+    )
+    return schema
+
+
+def _choice(
+    definitions: dict[str, Any], section: dict[str, Any], group: str, key: str, *, inline: bool
+) -> dict[str, Any]:
+    """Return one variant of a section per registered part, its settings beside the key or under ``settings``."""
+    variants = []
+    for name in registry.registered(group):
+        settings = registry.load(group, name).Settings.model_json_schema(ref_template="#/$defs/{model}")
+        definitions.update(settings.pop("$defs", {}))
+        variant = copy.deepcopy(section)
+        variant["title"] = name
+        variant["properties"][key]["const"] = name
+        if inline:
+            variant["properties"].update(settings["properties"])
+            variant["required"] = [key, *settings.get("required", [])]
+            variant["additionalProperties"] = False
+        else:
+            variant["properties"]["settings"] = settings
+            if settings.get("required"):
+                variant["required"] = [*variant["required"], "settings"]
+        variants.append(variant)
+    return {"oneOf": variants, "description": section.get("description", "")}

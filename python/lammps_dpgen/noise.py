@@ -1,0 +1,53 @@
+"""Keeps what TensorFlow and DeePMD-kit print while they are loaded off the screen, and nothing else.
+
+They write to file descriptor 2 from C++, where Python's ``sys.stderr`` has no say.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+#: Lines that are no news to anybody: CPU features, one-off hints, and the CUDA library that a CPU machine lacks.
+_NOISE = re.compile(
+    rb"^(WARNING: All log messages before absl::InitializeLog|[IW]\d{4} .*(port|cpu_feature_guard|mlir\S*|cudart_stub"
+    rb"|computation_placer|cuda_\w+)\.cc:"
+    rb"|To enable the following instructions:|To get the best performance, it is recommended to adjust the number of"
+    rb"|implib-gen: libcuda|DeePMD-kit: (Cannot find|Error message:) libcuda"
+    rb"|DeePMD-kit WARNING: Environmental variable \w+_THREADS is not set)"
+)
+
+
+@contextmanager
+def quiet_loading() -> Iterator[None]:
+    """Hold back what is written to standard error inside; at the end show it, less the known noise.
+
+    A file takes it and no pipe, so that no amount of output can block the program.
+    """
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held:
+        original = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(original, 2)
+            os.close(original)
+            held.seek(0)
+            for line in held:
+                if line.strip() and not _NOISE.match(line):
+                    os.write(2, line)
+
+
+def silence_exit() -> None:
+    """Send what libraries print while the process ends, after all work is done and said, to nowhere."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
