@@ -369,8 +369,8 @@ class Ledger:
         """Return how much there is of everything, all from one consistent state and from indexes alone."""
         frames, labels = schema.frames, schema.labels
         with self._database.read() as connection:
-            grouped = connection.execute(select(frames.c.state, func.count()).group_by(frames.c.state))
-            by_state = {state: number for state, number in grouped.tuples()}
+            grouped = select(frames.c.state, func.count().label("number")).group_by(frames.c.state)
+            by_state = {row.state: row.number for row in connection.execute(grouped)}
             untrained = select(func.count()).select_from(labels).where(labels.c.trained_in.is_(None))
             return Counts(
                 frames={state: by_state.get(state, 0) for state in FRAME_STATES},

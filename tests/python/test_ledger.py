@@ -1,0 +1,486 @@
+"""The ledger: each change all or nothing, each label exactly once, each refusal with what to do."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import event, insert, update
+
+from lammps_dpgen.errors import StoreError
+from lammps_dpgen.frame import Frame, FrameOrigin, Label
+from lammps_dpgen.store import rows, schema
+from lammps_dpgen.store.ledger import Ledger
+from lammps_dpgen.store.records import Generation, ModelRecord
+
+SETTINGS = "5" * 64
+
+
+def make_frame(seed: int, n_atoms: int = 4, **more: Any) -> Frame:
+    rng = np.random.default_rng(seed)
+    cell = np.diag([4.0, 5.0, 6.0]) + 0.3 * np.tri(3, k=-1)
+    return Frame(("Al", "Mg") * (n_atoms // 2), 4.0 * rng.random((n_atoms, 3)), cell, **more)
+
+
+def make_label(frame: Frame, seed: int = 0, settings_hash: str = SETTINGS, virial: bool = True) -> Label:
+    rng = np.random.default_rng(seed)
+    forces = rng.normal(size=(frame.n_atoms, 3))
+    return Label(rng.normal(), forces, rng.normal(size=(3, 3)) if virial else None, "analytic 1", settings_hash, 0.25)
+
+
+def make_generation(number: int, **more: Any) -> Generation:
+    models = tuple(ModelRecord(f"models/g{number:03d}/model_{i}.pb", f"{i}" * 64) for i in range(2))
+    return Generation(number, models, ("Al", "Mg"), **more)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Iterator[Ledger]:
+    with Ledger.open(path, config_hash="c" * 64) as opened:
+        yield opened
+
+
+def labelled(ledger: Ledger, count: int) -> list[str]:
+    frames = [make_frame(seed) for seed in range(count)]
+    for frame_hash, frame in zip(ledger.add_frames(frames), frames, strict=True):
+        assert ledger.record_label(frame_hash, make_label(frame))
+    return [frame.hash for frame in frames]
+
+
+class TestFrames:
+    def test_a_frame_comes_back_exactly(self, ledger: Ledger, path: Path) -> None:
+        origin = FrameOrigin("md", "candidate", "heat", "fcc", 2, 1, 5000, 10.0, 300.5, -0.25, 0.0712, float("nan"))
+        frame = make_frame(1, pbc=(True, False, True), origin=origin, spread=np.array([0.1, 1 / 3, 1e-300, 0.0712]))
+        ledger.add_frames([frame])
+        with Ledger.open(path, config_hash=None) as reader:
+            (stored,) = reader.frames()
+        assert stored.state == "selected"
+        assert stored.cause == ""
+        assert stored.number == 1
+        assert stored.hash == stored.frame.hash == frame.hash
+        assert stored.frame.species == frame.species
+        assert stored.frame.pbc == frame.pbc
+        assert np.array_equal(stored.frame.positions, frame.positions)
+        assert np.array_equal(stored.frame.cell, frame.cell)
+        assert stored.frame.spread is not None
+        assert np.array_equal(stored.frame.spread, frame.spread)  # type: ignore[arg-type]
+        assert repr(stored.frame.origin) == repr(origin)  # NaN included
+
+    def test_a_known_frame_is_not_added_again(self, ledger: Ledger) -> None:
+        frames = [make_frame(seed) for seed in (1, 2, 1)]
+        hashes = ledger.add_frames(frames)
+        assert hashes == [frame.hash for frame in frames]
+        ledger.set_frame_state(hashes[0], "dropped", "trusted by newer models")
+        assert ledger.add_frames([make_frame(3), make_frame(1)]) == [make_frame(3).hash, hashes[0]]
+        assert [(stored.hash, stored.state) for stored in ledger.frames()] == [
+            (hashes[0], "dropped"),
+            (hashes[1], "selected"),
+            (make_frame(3).hash, "selected"),
+        ]
+
+    def test_nothing_to_add(self, ledger: Ledger) -> None:
+        assert ledger.add_frames([]) == []
+
+    def test_states_and_their_causes(self, ledger: Ledger) -> None:
+        first, second = ledger.add_frames([make_frame(1), make_frame(2)])
+        ledger.set_frame_state(first, "set_aside", "no convergence")
+        assert [stored.cause for stored in ledger.frames("set_aside")] == ["no convergence"]
+        ledger.set_frame_state(first, "selected")
+        assert [stored.hash for stored in ledger.frames("selected")] == [first, second]
+        assert [stored.cause for stored in ledger.frames()] == ["", ""]
+
+    @pytest.mark.parametrize("state", ["selected", "set_aside", "dropped"])
+    def test_a_labelled_frame_stays_labelled(self, ledger: Ledger, state: Any) -> None:
+        (frame_hash,) = labelled(ledger, 1)
+        with pytest.raises(StoreError, match=f"is labelled and cannot become {state}"):
+            ledger.set_frame_state(frame_hash, state)
+        ledger.set_frame_state(frame_hash, "labelled")
+
+    def test_only_a_label_makes_a_frame_labelled(self, ledger: Ledger) -> None:
+        (frame_hash,) = ledger.add_frames([make_frame(1)])
+        with pytest.raises(StoreError, match="only its label"):
+            ledger.set_frame_state(frame_hash, "labelled")
+        with pytest.raises(StoreError, match="allowed are selected, set_aside, dropped"):
+            ledger.add_frames([make_frame(2)], state="labelled")
+
+    def test_an_unknown_frame(self, ledger: Ledger) -> None:
+        for call in (
+            lambda: ledger.set_frame_state("f" * 64, "dropped"),
+            lambda: ledger.record_label("f" * 64, make_label(make_frame(1))),
+            lambda: ledger.record_failure("f" * 64, SETTINGS, "cause", 1, 0.0),
+        ):
+            with pytest.raises(StoreError, match="add it with add_frames first"):
+                call()
+        assert ledger.find_label("f" * 64, SETTINGS) is None
+
+
+class TestLabels:
+    def test_a_label_comes_back_exactly(self, ledger: Ledger) -> None:
+        frame = make_frame(1)
+        ledger.add_frames([frame])
+        label = make_label(frame)
+        assert ledger.record_label(frame.hash, label) is True
+        found = ledger.find_label(frame.hash, SETTINGS)
+        assert found is not None
+        assert (found.energy, found.code, found.seconds) == (label.energy, label.code, label.seconds)
+        assert np.array_equal(found.forces, label.forces)
+        assert found.virial is not None
+        assert np.array_equal(found.virial, label.virial)  # type: ignore[arg-type]
+        (stored,) = ledger.labels()
+        assert (stored.number, stored.frame_hash, stored.frame.hash) == (1, frame.hash, frame.hash)
+        assert (stored.trained_in, stored.generation_judged, stored.force_rmse) == (None, None, None)
+        assert ledger.counts().frames["labelled"] == 1
+
+    def test_a_molecule_has_no_virial(self, ledger: Ledger) -> None:
+        frame = make_frame(1)
+        ledger.add_frames([frame])
+        ledger.record_label(frame.hash, make_label(frame, virial=False))
+        assert ledger.labels()[0].label.virial is None
+
+    def test_exactly_once(self, ledger: Ledger) -> None:
+        frame = make_frame(1)
+        ledger.add_frames([frame])
+        assert ledger.record_label(frame.hash, make_label(frame, seed=1)) is True
+        assert ledger.record_label(frame.hash, make_label(frame, seed=2)) is False
+        assert [stored.label.energy for stored in ledger.labels()] == [make_label(frame, seed=1).energy]
+        assert ledger.record_label(frame.hash, make_label(frame, seed=3, settings_hash="other")) is True
+        assert ledger.counts().labels == 2
+        assert [stored.label.settings_hash for stored in ledger.labels("other")] == ["other"]
+
+    def test_forces_that_do_not_fit_the_frame(self, ledger: Ledger) -> None:
+        frame = make_frame(1)
+        ledger.add_frames([frame])
+        with pytest.raises(StoreError, match=r"forces of shape \(6, 3\), expected \(4, 3\)"):
+            ledger.record_label(frame.hash, make_label(make_frame(1, n_atoms=6)))
+        assert ledger.counts().labels == 0
+        assert ledger.counts().frames["selected"] == 1
+
+    def test_a_failure_sets_the_frame_aside(self, ledger: Ledger) -> None:
+        (frame_hash,) = ledger.add_frames([make_frame(1)])
+        ledger.record_failure(frame_hash, SETTINGS, "no convergence", 2, 12.5)
+        (failure,) = ledger.failures()
+        assert (failure.frame_hash, failure.cause, failure.attempts, failure.seconds) == (
+            frame_hash, "no convergence", 2, 12.5
+        )  # fmt: skip
+        (stored,) = ledger.frames("set_aside")
+        assert stored.cause == "no convergence"
+        ledger.record_label(frame_hash, make_label(stored.frame))  # it came after all
+        assert ledger.frames()[0].state == "labelled"
+        ledger.record_failure(frame_hash, "other", "no convergence", 1, 1.0)  # with other settings: no matter
+        assert ledger.frames()[0].state == "labelled"
+
+    def test_the_error_of_the_models_that_chose_a_frame(self, ledger: Ledger) -> None:
+        (frame_hash,) = labelled(ledger, 1)
+        figures = {"force_rmse": 0.1, "force_error_max": 0.3, "energy_error_per_atom": float("nan")}
+        for _ in range(2):  # again after a kill
+            ledger.record_model_error(frame_hash, SETTINGS, generation=0, **figures)
+        (stored,) = ledger.labels()
+        assert (stored.generation_judged, stored.force_rmse, stored.force_error_max) == (0, 0.1, 0.3)
+        assert stored.energy_error_per_atom is None
+        with pytest.raises(StoreError, match="generation 0 was judged"):
+            ledger.record_model_error(frame_hash, SETTINGS, generation=1, **figures)
+        with pytest.raises(StoreError, match="it has no label"):
+            ledger.record_model_error(frame_hash, "other", generation=0, **figures)
+
+    def test_models_are_never_judged_on_what_they_were_trained_on(self, ledger: Ledger) -> None:
+        (frame_hash,) = labelled(ledger, 1)
+        ledger.add_generation(make_generation(0), [1])
+        with pytest.raises(StoreError, match="generation 0 was trained on it"):
+            ledger.record_model_error(
+                frame_hash, SETTINGS, generation=0, force_rmse=0.1, force_error_max=0.2, energy_error_per_atom=0.0
+            )
+
+
+class TestGenerations:
+    def test_a_generation_comes_back_and_marks_its_labels(self, ledger: Ledger) -> None:
+        labelled(ledger, 3)
+        curve = [(0, 1.5, 0.2, 1e-3), (100, 0.5, 0.1, 1e-4)]
+        model = ModelRecord(
+            "models/g000/model_0.pb", "a" * 64, "training/g000/model_0/model.ckpt", curve, {"loop": 3.5}, 100
+        )
+        created = datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc)
+        first = Generation(0, (model,), ("Al", "Mg"), None, 0.05, 2, created, "bootstrap")
+        ledger.add_generation(first, [1, 2])
+        assert ledger.generations() == [first]
+        assert ledger.latest_generation() == first
+        assert [stored.trained_in for stored in ledger.labels()] == [0, 0, None]
+        assert [stored.number for stored in ledger.labels(untrained=True)] == [3]
+        second = make_generation(1, force_rmse_before=0.2, force_rmse_after=float("nan"), n_labels=3)
+        ledger.add_generation(second, [3])
+        assert ledger.latest_generation() == make_generation(
+            1, force_rmse_before=0.2, n_labels=3, created=second.created
+        )
+        assert [generation.number for generation in ledger.generations()] == [0, 1]
+        assert ledger.labels(SETTINGS, untrained=True) == []
+
+    def test_none_yet(self, ledger: Ledger) -> None:
+        assert ledger.latest_generation() is None
+        assert ledger.generations() == []
+
+    @pytest.mark.parametrize(
+        ("generation", "numbers", "message"),
+        [
+            (make_generation(1), [1], "the next one is 0"),
+            (make_generation(0), [1, 99], "1 of them do not exist or were trained"),
+            (Generation(0, (), ("Al",)), [1], "no models"),
+        ],
+    )
+    def test_a_refused_generation_leaves_no_trace(
+        self, ledger: Ledger, generation: Generation, numbers: list[int], message: str
+    ) -> None:
+        labelled(ledger, 1)
+        with pytest.raises(StoreError, match=message):
+            ledger.add_generation(generation, numbers)
+        assert ledger.generations() == []
+        assert ledger.labels()[0].trained_in is None
+
+    def test_a_label_is_new_in_one_generation_only(self, ledger: Ledger) -> None:
+        labelled(ledger, 1)
+        ledger.add_generation(make_generation(0), [1])
+        with pytest.raises(StoreError, match="trained on before"):
+            ledger.add_generation(make_generation(1), [1])
+        with pytest.raises(StoreError, match="the next one is 1"):
+            ledger.add_generation(make_generation(0), [])
+        assert ledger.labels()[0].trained_in == 0
+
+
+def test_events_in_order_and_by_kind(ledger: Ledger, tmp_path: Path) -> None:
+    before = datetime.now(timezone.utc) - timedelta(seconds=1)
+    ledger.add_event("pause", 120, reason="failed", max_devi_f=np.float64(0.2), steps=np.arange(2), file=tmp_path)
+    ledger.add_event("start")
+    first, second = ledger.events()
+    assert first.data == {"reason": "failed", "max_devi_f": 0.2, "steps": [0, 1], "file": str(tmp_path)}
+    assert (first.kind, first.step, second.step, second.data) == ("pause", 120, -1, {})
+    assert before < first.time < datetime.now(timezone.utc) + timedelta(seconds=1)
+    assert ledger.events("start") == [second]
+
+
+class TestOpening:
+    def test_everything_is_there_after_reopening(self, path: Path) -> None:
+        with Ledger.open(path, config_hash="c") as ledger:
+            labelled(ledger, 2)
+        with Ledger.open(str(path), config_hash="c") as ledger:
+            assert len(ledger.labels()) == 2
+            assert [event.kind for event in ledger.events()] == []
+
+    def test_a_reader_sees_the_run_and_changes_nothing(self, ledger: Ledger, path: Path) -> None:
+        labelled(ledger, 1)
+        with Ledger.open(path, config_hash=None) as reader:
+            assert reader.counts().labels == 1
+            ledger.add_frames([make_frame(7)])
+            assert reader.counts().frames["selected"] == 1
+            with pytest.raises(StoreError, match="for reading only"):
+                reader.add_event("start")
+
+    def test_a_reader_makes_no_file(self, path: Path) -> None:
+        with pytest.raises(StoreError, match="there is no ledger"):
+            Ledger.open(path, config_hash=None)
+        assert not path.exists()
+
+    def test_another_configuration(self, path: Path) -> None:
+        Ledger.open(path, config_hash="a" * 64).close()
+        with pytest.raises(StoreError, match=r"another configuration \(hash aaaaaaaaaaaa, this one bbbbbbbbbbbb\)"):
+            Ledger.open(path, config_hash="b" * 64)
+
+    @pytest.mark.parametrize("config_hash", ["c", None])
+    def test_a_newer_schema(self, path: Path, config_hash: str | None) -> None:
+        Ledger.open(path, config_hash="c").close()
+        with sqlite3.connect(path) as database:
+            database.execute("UPDATE meta SET value = '2' WHERE key = 'schema_version'")
+        with pytest.raises(StoreError, match=r"schema version 2.*use the program that made the run, or a newer one"):
+            Ledger.open(path, config_hash=config_hash)
+
+    def test_a_database_of_something_else(self, path: Path) -> None:
+        with sqlite3.connect(path) as database:
+            database.execute("CREATE TABLE recipes (name TEXT)")
+        for config_hash in ("c", None):
+            with pytest.raises(StoreError, match="is no ledger of lammps-dpgen"):
+                Ledger.open(path, config_hash=config_hash)
+
+    def test_a_file_that_is_no_database(self, path: Path) -> None:
+        path.write_text("some notes " * 100)
+        for config_hash in ("c", None):
+            with pytest.raises(StoreError, match="not an SQLite database"):
+                Ledger.open(path, config_hash=config_hash)
+
+    def test_a_folder_that_does_not_exist(self, tmp_path: Path) -> None:
+        with pytest.raises(StoreError, match="make the run folder first"):
+            Ledger.open(tmp_path / "none" / "ledger.db", config_hash="c")
+
+    def test_a_url_without_driver_or_sense(self) -> None:
+        with pytest.raises(StoreError, match="no driver for the ledger's database"):
+            Ledger.open("nosuchdatabase://user:secret@host/name", config_hash="c")
+        with pytest.raises(StoreError, match="cannot be read") as caught:
+            Ledger.open("://", config_hash="c")
+        assert caught.value.__suppress_context__
+
+    def test_a_database_that_another_program_locks(self, ledger: Ledger, path: Path) -> None:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        for config_hash in ("c" * 64, None):
+            with pytest.raises(StoreError, match=r"locked by another process for 0\.1 s; find the program"):
+                Ledger.open(path, config_hash=config_hash, busy_timeout=0.1)
+        other.close()
+        ledger.add_event("start")
+
+    def test_a_database_that_cannot_be_written(self) -> None:
+        with tempfile.TemporaryDirectory() as name:  # not tmp_path, which pytest closes to other users
+            folder = Path(name)
+            Ledger.open(folder / "ledger.db", config_hash="c").close()
+            (folder / "ledger.db").chmod(0o444)
+            folder.chmod(0o555)
+            try:
+                out = _without_rights(folder / "ledger.db")
+            finally:
+                folder.chmod(0o755)
+        refusal, counts = out.splitlines()
+        assert "it cannot be written; make the file and its folder writable" in refusal
+        assert counts.startswith("Counts(")
+
+    def test_the_rollback_journal_is_used(self, ledger: Ledger, path: Path) -> None:
+        with sqlite3.connect(path) as database:
+            assert database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+
+
+READ_ONLY = """
+import os, sys
+from lammps_dpgen.errors import StoreError
+from lammps_dpgen.store.ledger import Ledger
+
+Ledger.open(sys.argv[1], config_hash=None).close()  # loads what it needs
+if os.getuid() == 0:
+    os.setuid(65534)  # for root, nothing is read-only
+try:
+    Ledger.open(sys.argv[1], config_hash="c")
+except StoreError as error:
+    print(error)
+print(Ledger.open(sys.argv[1], config_hash=None).counts())
+"""
+
+
+def _without_rights(path: Path) -> str:
+    command = [sys.executable, "-c", READ_ONLY, str(path)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+FILL = """
+import resource, sys
+from test_ledger import make_frame, make_label
+from lammps_dpgen.errors import StoreError
+from lammps_dpgen.store.ledger import Ledger
+
+def fill(ledger):
+    for seed in range(1000):
+        frame = make_frame(seed, n_atoms=100)
+        ledger.add_frames([frame])
+        ledger.record_label(frame.hash, make_label(frame))
+        print("recorded", frame.hash, flush=True)
+
+with Ledger.open(sys.argv[1], config_hash="c") as ledger:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+    try:
+        fill(ledger)
+    except StoreError as error:
+        print("error", error)
+"""
+
+
+def test_a_full_disk_loses_nothing_that_was_recorded(path: Path) -> None:
+    """A limit on the size of files stands for the full disk: writes fail from there on."""
+    here = str(Path(__file__).parent)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([here, *sys.path])}
+    command = [sys.executable, "-c", FILL, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    *recorded, last = done.stdout.splitlines()
+    assert last.startswith("error ")
+    assert "nothing that was recorded is lost" in last
+    assert len(recorded) > 10
+    with Ledger.open(path, config_hash="c") as ledger:  # with room again, the run goes on
+        assert [f"recorded {stored.frame_hash}" for stored in ledger.labels()] == recorded
+        ledger.add_event("start")
+    with sqlite3.connect(path) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+BREAK = """
+import os, signal, sys
+from sqlalchemy import event, update
+from lammps_dpgen.store import schema
+from lammps_dpgen.store.ledger import Ledger
+
+ledger = Ledger.open(sys.argv[1], config_hash="c")
+with ledger._database.write() as connection:
+    connection.exec_driver_sql("PRAGMA cache_size = 2")  # pages go to the file before the commit
+    connection.execute(update(schema.frames).values(state="dropped", cause="x" * 2000))
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_reader_undoes_a_transaction_that_a_kill_broke(path: Path) -> None:
+    with Ledger.open(path, config_hash="c") as ledger:
+        ledger.add_frames([make_frame(seed, n_atoms=100) for seed in range(100)])
+    broken = subprocess.run([sys.executable, "-c", BREAK, str(path)], check=False)
+    assert broken.returncode != 0
+    assert path.with_name(path.name + "-journal").stat().st_size > 0
+    with Ledger.open(path, config_hash=None) as reader:
+        assert reader.counts().frames["selected"] == 100
+
+
+def test_ten_thousand_labels(ledger: Ledger) -> None:
+    """What is asked again and again is answered from indexes: SQLite's own plan says so."""
+    frames = [make_frame(seed, n_atoms=2) for seed in range(10_000)]
+    hashes = ledger.add_frames(frames)
+    _record_all(ledger, frames)
+    for number in range(20):
+        ledger.add_generation(make_generation(number), range(1 + 495 * number, 1 + 495 * (number + 1)))
+    counts = ledger.counts()
+    assert (counts.labels, counts.untrained, counts.generations, counts.frames["labelled"]) == (10_000, 100, 20, 10_000)
+    plans = _plans_of(
+        ledger, lambda: (ledger.counts(), ledger.labels(untrained=True), ledger.find_label(hashes[5], "s"))
+    )
+    assert len(plans) >= 6
+    for plan in plans:
+        assert "SCAN frames USING COVERING INDEX" in plan or "SCAN frames" not in plan
+        assert "SCAN labels USING COVERING INDEX" in plan or "SCAN labels" not in plan
+    assert [stored.frame_hash for stored in ledger.labels(untrained=True)] == hashes[-100:]
+    assert len(ledger.labels()) == 10_000
+
+
+def _record_all(ledger: Ledger, frames: list[Frame]) -> None:
+    """Record labels in one transaction, so that the test is not ten thousand commits long."""
+    with ledger._database.write() as connection:
+        labels = [rows.label_row(number, make_label(frame)) for number, frame in enumerate(frames, start=1)]
+        connection.execute(insert(schema.labels), labels)
+        connection.execute(update(schema.frames).values(state="labelled"))
+
+
+def _plans_of(ledger: Ledger, calls: Any) -> list[str]:
+    """Return SQLite's query plan of every SELECT that the calls make."""
+    engine, asked = ledger._database._engine, []
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def note(connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool) -> None:
+        if statement.startswith("SELECT"):
+            asked.append((statement, parameters))
+
+    calls()
+    event.remove(engine, "before_cursor_execute", note)
+    plans = []
+    with ledger._database.read() as connection:
+        for statement, parameters in asked:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans.append("; ".join(str(row[-1]) for row in plan))
+    return plans
