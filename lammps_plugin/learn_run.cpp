@@ -1,0 +1,208 @@
+#include "learn_run.h"
+
+#include "fix_dpgen.h"
+#include "learn_session.h"
+
+#include "pause.h"
+
+#include "domain.h"
+#include "error.h"
+#include "input.h"
+#include "modify.h"
+#include "timer.h"
+#include "update.h"
+
+#include <algorithm>
+#include <memory>
+
+using namespace LAMMPS_NS;
+
+namespace {
+
+constexpr const char *refused_drivers[] = {"temper", "temper/npt", "temper/grem", "neb",
+                                           "neb/spin", "prd", "tad", "hyper"};
+constexpr int n_refused = sizeof refused_drivers / sizeof refused_drivers[0];
+
+using CommandCreator = Command *(*)(LAMMPS *);
+
+Command *create_run(LAMMPS *lmp) { return new LearnRun(lmp); }
+
+/// LAMMPS' creators are plain functions, so that each name needs one of its own.
+template <int n> Command *create_refused(LAMMPS *lmp) { return new RefusedDriver(lmp, refused_drivers[n]); }
+
+constexpr CommandCreator refused_creators[n_refused] = {
+    create_refused<0>, create_refused<1>, create_refused<2>, create_refused<3>,
+    create_refused<4>, create_refused<5>, create_refused<6>, create_refused<7>};
+
+const char *yes_no(bool yes) { return yes ? "yes" : "no"; }
+
+void call(Command *command, std::vector<std::string> words)
+{
+  std::vector<char *> args;
+  for (std::string &word : words) args.push_back(word.data());
+  command->command(static_cast<int>(args.size()), args.data());
+}
+
+}    // namespace
+
+std::vector<std::string> LAMMPS_NS::wrapped_command_names()
+{
+  std::vector<std::string> names(refused_drivers, refused_drivers + n_refused);
+  names.push_back("run");
+  return names;
+}
+
+CommandCreator LAMMPS_NS::wrapped_command(const std::string &name)
+{
+  for (int n = 0; n < n_refused; ++n)
+    if (name == refused_drivers[n]) return refused_creators[n];
+  return create_run;
+}
+
+/* ---------------------------------------------------------------------- */
+
+std::optional<RunRequest> RunRequest::parse(const std::vector<std::string> &words, LAMMPS *lmp)
+{
+  if (words.empty()) return std::nullopt;
+  const auto number = [lmp](const std::string &word) { return utils::bnumeric(FLERR, word, false, lmp); };
+  RunRequest request;
+  request.n_steps = number(words[0]);
+  for (std::size_t i = 1; i < words.size(); ++i) {
+    const std::string &key = words[i];
+    if (key == "upto") {
+      request.n_steps -= lmp->update->ntimestep;
+      continue;
+    }
+    if (i + 1 >= words.size()) return std::nullopt;
+    const std::string &value = words[++i];
+    if (key == "start") request.start = number(value);
+    else if (key == "stop") request.stop = number(value);
+    else if (key == "pre" || key == "post") {
+      if (value != "yes" && value != "no") return std::nullopt;
+      (key == "pre" ? request.pre : request.post) = value == "yes";
+    } else if (key == "every") {
+      request.every = utils::inumeric(FLERR, value, false, lmp);
+      request.commands.assign(words.begin() + i + 1, words.end());
+      if (request.every <= 0 || request.commands.empty()) return std::nullopt;
+      if (request.commands == std::vector<std::string>{"NULL"}) request.commands.clear();
+      break;
+    } else
+      return std::nullopt;
+  }
+  if (request.n_steps < 0 || request.n_steps > MAXSMALLINT) return std::nullopt;
+  return request;
+}
+
+/* ---------------------------------------------------------------------- */
+
+void LearnRun::call_original(LearnSession &session, const std::vector<std::string> &words)
+{
+  const std::unique_ptr<Command> original(session.original_command("run"));
+  call(original.get(), words);
+}
+
+/* ----------------------------------------------------------------------
+   The words are copied: LAMMPS' buffers are overwritten by the commands
+   that a controller gives at a pause.
+------------------------------------------------------------------------- */
+
+void LearnRun::command(int narg, char **arg)
+{
+  LearnSession &session = LearnSession::of(lmp);
+  const std::vector<std::string> words(arg, arg + narg);
+  if (session.ended()) return;
+
+  FixDpgen *fix = session.fix();
+  if (fix && fix->stop_reason() != dpgen::StopReason::none) fix->clear_stop();    // left by a minimization
+  if (!fix || session.paused() || !domain->box_exist || timer->is_timeout()) {
+    if (!fix) session.count_run_without_fix();
+    call_original(session, words);
+    if (fix && session.paused() && session.stop_requested()) session.fix()->clear_stop();
+    return;
+  }
+  const auto request = RunRequest::parse(words, lmp);
+  if (!request) {
+    call_original(session, words);    // says what is wrong
+    return;
+  }
+  session.begin_run(update->ntimestep, update->ntimestep + request->n_steps);
+  if (request->every) run_every(session, *request);
+  else run_with_pauses(session, *request, request->n_steps, request->pre, request->post);
+  session.end_run();
+}
+
+/* ----------------------------------------------------------------------
+   start and stop are absolute, so that ramps and elaplong do not notice
+   the pauses.
+------------------------------------------------------------------------- */
+
+bool LearnRun::run_with_pauses(LearnSession &session, const RunRequest &request, bigint n_steps, bool pre, bool post)
+{
+  const bigint first = update->ntimestep, last = first + n_steps;
+  const std::string start = std::to_string(request.start.value_or(first));
+  const std::string stop = std::to_string(request.stop.value_or(last));
+  while (true) {
+    pre = pre || session.needs_setup();
+    session.begin_segment(pre);
+    call_original(session, {std::to_string(last - update->ntimestep), "start", start, "stop", stop, "pre", yes_no(pre),
+                            "post", yes_no(post)});
+    if (!session.stop_requested()) return true;
+    const PauseOutcome outcome = session.pause();
+    if (outcome == PauseOutcome::stopped_by_other) return true;
+    if (outcome != PauseOutcome::go_on) return false;
+    if (update->ntimestep >= last) return true;
+    pre = true;
+  }
+}
+
+/* ----------------------------------------------------------------------
+   "every" as LAMMPS does it: the first part always begins with a setup,
+   the last one always ends with the full summary, and a part that a
+   timeout has cut short still gets its commands.
+------------------------------------------------------------------------- */
+
+void LearnRun::run_every(LearnSession &session, const RunRequest &request)
+{
+  bigint left = request.n_steps;
+  bool first_part = true;
+  while (left > 0 || first_part) {
+    if (timer->is_timeout()) break;
+    const bigint n = std::min<bigint>(left, request.every), first = update->ntimestep;
+    if (!run_with_pauses(session, request, n, request.pre || first_part, request.post || left <= n)) return;
+    run_commands(request, first);
+    left -= n;
+    first_part = false;
+  }
+}
+
+/* ----------------------------------------------------------------------
+   The commands see the run that they belong to, so that computes and thermo
+   keywords in variables are current.
+------------------------------------------------------------------------- */
+
+void LearnRun::run_commands(const RunRequest &request, bigint first)
+{
+  if (request.commands.empty()) return;
+  update->whichflag = 1;
+  update->firststep = first;
+  update->laststep = update->ntimestep;
+  update->beginstep = request.start.value_or(first);
+  update->endstep = request.stop.value_or(update->ntimestep);
+  modify->clearstep_compute();
+  for (const std::string &line : request.commands) input->one(line);
+  modify->addstep_compute(update->ntimestep + request.every);
+  update->whichflag = 0;
+  update->firststep = update->laststep = update->beginstep = update->endstep = 0;
+}
+
+/* ---------------------------------------------------------------------- */
+
+void RefusedDriver::command(int narg, char **arg)
+{
+  LearnSession &session = LearnSession::of(lmp);
+  if (session.fix())
+    error->all(FLERR, "Command {} is not driven by run; a learning run cannot pause it. Remove fix {} before it (unfix), "
+               "or run the script without learning", name_, session.fix_id());
+  const std::unique_ptr<Command> original(session.original_command(name_));
+  call(original.get(), std::vector<std::string>(arg, arg + narg));
+}
