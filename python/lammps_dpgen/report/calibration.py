@@ -1,0 +1,65 @@
+"""Deviation against true error: how often the deviation was right about a label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lammps_dpgen.report.record import LabelFigures
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Judged labels by what the deviation said and what was true; a force error counts as large from `lo` on.
+
+    Attributes
+    ----------
+    hits
+        Deviation and error both at or above `lo`: rightly doubted.
+    misses
+        Deviation below `lo`, error at or above it: wrongly trusted.
+    false_alarms
+        Deviation at or above `lo`, error below it: labelled for nothing.
+    trusted
+        Both below `lo`: rightly trusted.
+    bad_misses
+        Misses whose error is even at or above `hi`.
+    above_twice_hi
+        Labels with a force error above 2 `hi`, whatever the deviation.
+    """
+
+    hits: int
+    misses: int
+    false_alarms: int
+    trusted: int
+    bad_misses: int
+    above_twice_hi: int
+
+    @property
+    def judged(self) -> int:
+        """Number of labels that have both figures."""
+        return self.hits + self.misses + self.false_alarms + self.trusted
+
+
+def judged(labels: LabelFigures) -> NDArray[np.bool_]:
+    """Return which labels have a deviation and a force error."""
+    return np.asarray(np.isfinite(labels.max_devi_f) & np.isfinite(labels.force_error_max))
+
+
+def calibrate(labels: LabelFigures, window: tuple[float, float]) -> Calibration:
+    """Count the labels in the four quarters around `lo`."""
+    lo, hi = window
+    known = judged(labels)
+    doubted = labels.max_devi_f[known] >= lo
+    error = labels.force_error_max[known]
+    wrong = error >= lo
+    return Calibration(
+        hits=int((doubted & wrong).sum()),
+        misses=int((~doubted & wrong).sum()),
+        false_alarms=int((doubted & ~wrong).sum()),
+        trusted=int((~doubted & ~wrong).sum()),
+        bad_misses=int((~doubted & (error >= hi)).sum()),
+        above_twice_hi=int((error > 2 * hi).sum()),
+    )

@@ -1,0 +1,191 @@
+"""``report.html``: the whole run on one page that needs nothing but itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from lammps_dpgen import __version__
+from lammps_dpgen.report.calibration import Calibration, calibrate
+from lammps_dpgen.report.costs import GenerationCost, measured_seconds, wall_by_generation
+from lammps_dpgen.report.pictures import labels, training, trajectory
+from lammps_dpgen.report.pictures.style import SETTINGS, data_uri
+from lammps_dpgen.report.record import RunRecord, read_run
+from lammps_dpgen.report.summary import extra_rows, summarise, write_summary
+
+#: Rows of the table of failures; more are only counted.
+MOST_FAILURES = 50
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of the page: its title, its ``data:`` address, and how to read it."""
+
+    title: str
+    source: str
+    caption: str
+
+
+def build(run_folder: Path) -> Path:
+    """Write ``report.html`` and ``summary.json`` of a run folder, running, finished or killed.
+
+    Parameters
+    ----------
+    run_folder
+        Folder that ``lammps-dpgen md`` or ``bootstrap`` wrote.
+
+    Returns
+    -------
+    Path
+        The report.
+
+    Raises
+    ------
+    StoreError
+        There is no run in the folder, or a file in it cannot be understood.
+    """
+    run_folder = Path(run_folder)
+    record = read_run(run_folder)
+    summary = summarise(record)
+    write_summary(summary, run_folder / "summary.json")
+    path = run_folder / "report.html"
+    draft = path.with_suffix(".html.part")
+    draft.write_text(render(record, summary), encoding="utf-8")
+    draft.replace(path)
+    return path
+
+
+def render(record: RunRecord, summary: dict[str, Any]) -> str:
+    """Return the page."""
+    per_generation = wall_by_generation(record.events)
+    environment = Environment(
+        loader=PackageLoader("lammps_dpgen.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(figure=_figure, count=_count, seconds=_seconds)
+    with mpl.rc_context(SETTINGS):
+        pictures = _pictures(record, per_generation)
+    times = [event.time for event in record.events]
+    return environment.get_template("report.html.j2").render(
+        name=record.folder.resolve().name,
+        version=__version__,
+        record=record,
+        summary=summary,
+        extra_rows=extra_rows(summary),
+        pictures=pictures,
+        calibration=_calibration(record),
+        costs=per_generation,
+        generation_rows=_generation_rows(record, per_generation),
+        failures=record.failures[:MOST_FAILURES],
+        rejected=record.of_kind("training_rejected"),
+        set_aside=record.of_kind("set_aside"),
+        began=min(times) if times else None,
+        ended=max(times) if times else None,
+        finished=bool(record.events) and record.events[-1].kind == "end",
+    )
+
+
+def _calibration(record: RunRecord) -> Calibration | None:
+    if record.window is None:
+        return None
+    counts = calibrate(record.labels, record.window)
+    return counts if counts.judged else None
+
+
+def _generation_rows(record: RunRecord, costs: list[GenerationCost]) -> list[dict[str, Any]]:
+    wall = {cost.generation: cost for cost in costs}
+    shares = {} if record.looks is None else record.looks.counts_by_generation()
+    rows = []
+    for generation in record.generations:
+        new = int((record.labels.trained_in == generation.number).sum())
+        rows.append(
+            {
+                "generation": generation,
+                "new": new,
+                "looks": shares.get(generation.number, (0, 0, 0)),
+                "wall": wall.get(generation.number),
+                "training": sum(sum(model.seconds.values()) for model in generation.models),
+            }
+        )
+    return rows
+
+
+def _pictures(record: RunRecord, costs: list[GenerationCost]) -> dict[str, Picture]:
+    """Draw what there is something to draw of."""
+    looks, parity = record.looks, record.parity
+    makers: list[tuple[str, str, str, Callable[[], Figure | None]]] = []
+    if looks is not None:
+        makers += [
+            ("deviation", "Deviation over the run", _DEVIATION, lambda: trajectory.deviation(record, looks)),
+            ("shares", "How the looks of each generation ended", _SHARES, lambda: trajectory.shares(looks)),
+        ]
+    makers.append(("error", "Was the deviation right?", _ERROR, lambda: labels.error_of_labels(record)))
+    if parity is not None and parity.forces_ref.size:
+        caption = f"{_PARITY} Frames: {parity.what}."
+        makers.append(("parity", "Forces and energies, before and after", caption, lambda: labels.parity(parity)))
+    makers += [
+        ("training", "Training", _TRAINING, lambda: training.curves(record.generations)),
+        ("cost", "Where the time went", _COST, lambda: training.costs(measured_seconds(record.events), costs)),
+    ]
+    pictures = {}
+    for name, title, caption, maker in makers:
+        figure = maker()
+        if figure is not None:
+            pictures[name] = Picture(title, data_uri(figure), caption)
+    return pictures
+
+
+_DEVIATION = (
+    "The largest deviation of the forces at each look, on a logarithmic axis. Below the band the models agree and are "
+    "trusted, in it the frame is a candidate for a label, above it the frame has failed. Triangles mark pauses, "
+    "rollbacks and the swap to new models. A run that learns well needs fewer pauses as it goes on."
+)
+_SHARES = (
+    "Share of accurate, candidate and failed looks while each generation drove the MD. Under harder conditions "
+    "(a rising temperature) a later generation may look worse than an earlier one and still be better."
+)
+_ERROR = (
+    "Each point is a label: the deviation for which the frame was taken, and the largest force error that the same "
+    "models turned out to have, before they were trained on it. Points above the dashed line: the deviation "
+    "understates the error. Left of lo lie only frames that were labelled for another reason, such as an audit, so "
+    "misses are counted only as far as accurate frames were audited."
+)
+_PARITY = (
+    "Predicted against reference; on the dashed line they are equal. Both panels of a row have the same scale. Where "
+    "points are many, the colour tells how many lie together: yellow few, dark blue many."
+)
+_TRAINING = (
+    "Above: force error on the training batches, each model in its colour, generations one after another. Below: error "
+    "on the labels that were new in each generation, before the models had seen them and after."
+)
+_COST = (
+    "First bar: what the sessions measured themselves. Other bars: wall time from the times of the events, for the MD "
+    "that a generation drove and the labels, training and swap that ended it."
+)
+
+
+def _figure(value: float | None, digits: int = 4) -> str:
+    """Return a number with `digits` decimals, or a dash."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def _count(value: int | None) -> str:
+    """Return a count in groups of three digits, or a dash."""
+    return "–" if value is None else f"{value:,}".replace(",", "\u202f")
+
+
+def _seconds(value: float | None) -> str:
+    """Return seconds, with one decimal where they are few."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:.1f}" if value < 100 else _count(round(value))

@@ -1,0 +1,1 @@
+"""The pictures of the report, each a self-contained SVG."""

@@ -1,0 +1,182 @@
+"""Everything that a report is made of, read once from a run folder."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lammps_dpgen.errors import StoreError
+from lammps_dpgen.frame import FloatArray
+from lammps_dpgen.report.looks import Looks, read_looks
+from lammps_dpgen.store.ledger import Ledger
+from lammps_dpgen.store.records import Counts, Event, Generation, StoredFailure
+
+
+@dataclass(frozen=True)
+class LabelFigures:
+    """What the report needs of every label; arrays are ``[n_labels]``, NaN or -1 where something is not known.
+
+    Attributes
+    ----------
+    max_devi_f
+        Deviation (eV/Å) at which the frame was taken.
+    force_rmse, force_error_max, energy_error
+        Error of the models that judged the frame, before training on it: eV/Å, eV/Å, eV/atom.
+    generation_judged, trained_in
+        Generation numbers.
+    seconds
+        Cost of the label.
+    """
+
+    max_devi_f: FloatArray
+    force_rmse: FloatArray
+    force_error_max: FloatArray
+    energy_error: FloatArray
+    generation_judged: NDArray[np.int64]
+    trained_in: NDArray[np.int64]
+    seconds: FloatArray
+    codes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.seconds)
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Reference against prediction of the same frames by two generations; `what` says which frames.
+
+    Forces are components in eV/Å, energies eV/atom; arrays are flat. "first" is the prediction before training on the
+    frames, "last" the one of the newest models.
+    """
+
+    forces_ref: FloatArray
+    forces_first: FloatArray
+    forces_last: FloatArray
+    energy_ref: FloatArray
+    energy_first: FloatArray
+    energy_last: FloatArray
+    what: str = "labels"
+
+
+def rms(values: FloatArray) -> float:
+    """Return the root mean square of the values that are finite; NaN of none."""
+    finite = values[np.isfinite(values)]
+    return float(np.sqrt(np.mean(finite**2))) if finite.size else float("nan")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run folder, read.
+
+    Attributes
+    ----------
+    window
+        Trust window of max_devi_f in eV/Å, as the latest event with ``trust`` tells; None: unknown.
+    extra
+        ``summary_extra.json``: figures that only the producer of the run can know.
+    """
+
+    folder: Path
+    events: list[Event]
+    generations: list[Generation]
+    failures: list[StoredFailure]
+    counts: Counts
+    labels: LabelFigures
+    looks: Looks | None
+    parity: Parity | None
+    window: tuple[float, float] | None
+    extra: dict[str, Any]
+
+    def of_kind(self, *kinds: str) -> list[Event]:
+        """Return the events of these kinds, oldest first."""
+        return [event for event in self.events if event.kind in kinds]
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Read a run folder, running, finished or killed.
+
+    Raises
+    ------
+    StoreError
+        There is no ledger in `folder`, or a file in it cannot be understood.
+    """
+    path = folder / "ledger.db"
+    if not path.exists():
+        raise StoreError(f"no run in {folder}: it has no ledger.db; give the folder that 'lammps-dpgen md' wrote")
+    with Ledger.open(path, config_hash=None) as ledger:
+        events = ledger.events()
+        return RunRecord(
+            folder=folder,
+            events=events,
+            generations=ledger.generations(),
+            failures=ledger.failures(),
+            counts=ledger.counts(),
+            labels=_label_figures(ledger),
+            looks=read_looks(folder / "deviation.csv"),
+            parity=_read_parity(folder / "parity.npz"),
+            window=_window(events),
+            extra=_read_extra(folder / "summary_extra.json"),
+        )
+
+
+def _label_figures(ledger: Ledger) -> LabelFigures:
+    stored = ledger.labels()
+
+    def known(values: list[float | None]) -> FloatArray:
+        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+    def number(values: list[int | None]) -> NDArray[np.int64]:
+        return np.array([-1 if value is None else value for value in values], dtype=np.int64)
+
+    return LabelFigures(
+        max_devi_f=known([item.frame.origin.max_devi_f for item in stored]),
+        force_rmse=known([item.force_rmse for item in stored]),
+        force_error_max=known([item.force_error_max for item in stored]),
+        energy_error=known([item.energy_error_per_atom for item in stored]),
+        generation_judged=number([item.generation_judged for item in stored]),
+        trained_in=number([item.trained_in for item in stored]),
+        seconds=known([item.label.seconds for item in stored]),
+        codes=tuple(sorted({item.label.code for item in stored})),
+    )
+
+
+def _window(events: list[Event]) -> tuple[float, float] | None:
+    for event in reversed(events):
+        trust = event.data.get("trust")
+        if isinstance(trust, (list, tuple)) and len(trust) == 2:
+            return float(trust[0]), float(trust[1])
+    return None
+
+
+def _read_parity(path: Path) -> Parity | None:
+    if not path.exists():
+        return None
+    names = [name for name in Parity.__dataclass_fields__ if name != "what"]
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            arrays = {name: np.asarray(data[name], dtype=np.float64).ravel() for name in names}
+            what = str(data["what"]) if "what" in data else "labels"
+    except (OSError, ValueError, KeyError) as error:
+        raise StoreError(f"{path} cannot be read: {error}; delete it to do without parity plots") from error
+    for kind in ("forces", "energy"):
+        sizes = {arrays[f"{kind}_{which}"].size for which in ("ref", "first", "last")}
+        if len(sizes) != 1:
+            raise StoreError(f"{path}: {kind}_ref, {kind}_first and {kind}_last have different lengths {sorted(sizes)}")
+    return Parity(**arrays, what=what)
+
+
+def _read_extra(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError) as error:
+        raise StoreError(f"{path} is no JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise StoreError(f"{path} must hold one JSON object, got {type(data).__name__}")
+    return data
