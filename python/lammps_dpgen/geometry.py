@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations_with_replacement
 
 import numpy as np
 from ase.data import atomic_numbers, covalent_radii
-from ase.neighborlist import neighbor_list
+from vesin import ase_neighbor_list
 
 from lammps_dpgen.frame import Frame
 
@@ -54,14 +53,16 @@ def closest_contact(frame: Frame, min_distance: float | None = None) -> Contact 
     min_distance
         Shortest distance allowed in Å; None: :func:`shortest_allowed` of each pair of elements.
     """
-    limits = {
-        pair: shortest_allowed(*pair) if min_distance is None else min_distance
-        for pair in combinations_with_replacement(sorted(set(frame.species)), 2)
-    }
-    first, second, distance = neighbor_list("ijd", frame.to_ase(), limits)
-    if len(distance) == 0:
+    elements = sorted(set(frame.species))
+    limits = np.array(
+        [[shortest_allowed(a, b) if min_distance is None else min_distance for b in elements] for a in elements]
+    )
+    kind = np.searchsorted(elements, frame.species)
+    first, second, distance = ase_neighbor_list("ijd", frame.to_ase(), float(limits.max()))
+    allowed = limits[kind[first], kind[second]]
+    close = np.flatnonzero(distance < allowed)
+    if len(close) == 0:
         return None
-    k = int(np.argmin(distance))
+    k = close[np.argmin(distance[close])]
     i, j = sorted((int(first[k]), int(second[k])))
-    names = sorted((frame.species[i], frame.species[j]))
-    return Contact(i, j, float(distance[k]), limits[(names[0], names[1])])
+    return Contact(i, j, float(distance[k]), float(allowed[k]))

@@ -13,8 +13,7 @@ class BoxGuard(Section):
     """Cells that no longer make sense; frames with such a cell are never labelled."""
 
     max_aspect: float = Field(default=5.0, gt=1.0)
-    """Longest over shortest of the three cell vectors, and of the three heights of the cell; above it the frame is
-    dropped (no unit)."""
+    """Longest cell vector over smallest height of the cell (no unit); above it the frame is dropped. A cube has 1."""
     min_angle: float = Field(default=30.0, ge=0.0, lt=90.0)
     """Smallest angle between two cell vectors, and of 180° minus it, in degrees; below it the frame is dropped."""
 
