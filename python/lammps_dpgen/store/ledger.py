@@ -25,6 +25,7 @@ from lammps_dpgen.store.records import (
     Event,
     FrameState,
     Generation,
+    LabelFigures,
     StoredFailure,
     StoredFrame,
     StoredLabel,
@@ -295,6 +296,14 @@ class Ledger:
             query = query.where(labels.c.trained_in.is_(None))
         with self._database.read() as connection:
             return [rows.stored_label_from(row) for row in connection.execute(query).mappings()]
+
+    def label_figures(self) -> list[LabelFigures]:
+        """Return the figures of all labels without their arrays, in order of recording: quick for very many."""
+        columns = [getattr(schema.labels.c, name, None) for name in LabelFigures._fields]
+        query = select(*(schema.frames.c.max_devi_f if column is None else column for column in columns))
+        query = query.join_from(schema.labels, schema.frames).order_by(schema.labels.c.number)
+        with self._database.read() as connection:
+            return [LabelFigures(*row) for row in connection.execute(query)]
 
     # ----------------------------------------------------------------------------------------------- generations
 

@@ -8,6 +8,7 @@ gone is taken over: on the same machine as soon as the process is gone, else whe
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -32,7 +33,7 @@ HEARTBEAT = 5.0
 STALE_AFTER = 300.0
 
 #: After a take-over, so that of two jobs that do it at the same moment only the last one goes on.
-_SETTLE = 0.3
+_SETTLE = 0.1
 #: A process found by its number is the owner if it began within so many seconds of the time noted.
 _START_TOLERANCE = 2.0
 
@@ -160,8 +161,14 @@ def _own_content() -> bytes:
 def _write_new(path: Path, content: bytes) -> int:
     """Write a file that must not exist yet and return its descriptor."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
-    os.write(descriptor, content)
-    os.fsync(descriptor)
+    try:
+        if os.write(descriptor, content) < len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(descriptor)
+    except OSError:
+        os.close(descriptor)
+        path.unlink()
+        raise
     return descriptor
 
 

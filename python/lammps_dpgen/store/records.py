@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from lammps_dpgen.frame import Frame, Label
 
@@ -60,6 +60,28 @@ class StoredLabel:
     force_rmse: float | None
     force_error_max: float | None
     energy_error_per_atom: float | None
+
+
+class LabelFigures(NamedTuple):
+    """The figures of a label without its arrays, for statistics over very many; fields as in `StoredLabel`.
+
+    Attributes
+    ----------
+    max_devi_f
+        Deviation (eV/Å) at which the frame was taken, or None.
+    seconds, code
+        Cost of the label, and the program that computed it.
+    """
+
+    number: int
+    max_devi_f: float | None
+    trained_in: int | None
+    generation_judged: int | None
+    force_rmse: float | None
+    force_error_max: float | None
+    energy_error_per_atom: float | None
+    seconds: float
+    code: str
 
 
 @dataclass(frozen=True)
