@@ -21,7 +21,7 @@ from lammps_dpgen.report.calibration import calibrate
 from lammps_dpgen.report.costs import GenerationCost, measured_seconds, wall_by_generation
 from lammps_dpgen.report.html import render
 from lammps_dpgen.report.looks import Looks, envelope, read_looks
-from lammps_dpgen.report.record import LabelFigures, read_run
+from lammps_dpgen.report.record import LabelArrays, read_run
 from lammps_dpgen.report.summary import summarise
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.records import Event, Generation, ModelRecord
@@ -294,7 +294,7 @@ def test_page_stays_small_for_a_long_run(tmp_path: Path) -> None:
     n = 100_000
     deviation = random.lognormal(-2.5, 0.5, n)
     error, none = deviation * random.lognormal(0.2, 0.5, n), np.zeros(n, dtype=np.int64)
-    figures = LabelFigures(deviation, error, error, error, none, none, np.ones(n), ())
+    figures = LabelArrays(deviation, error, error, error, none, none, np.ones(n), ())
     record = replace(read_run(run.folder), labels=figures)
     assert len(render(record, summarise(record))) < 3_000_000
 
@@ -307,6 +307,24 @@ def test_text_summary_fits_one_screen(melt: WrittenRun) -> None:
     assert "0.2000 -> 0.0500 eV/Å  (4.0 times better)" in text
     assert "0.0310 with as many random labels" in text
     assert "0.0425" in text
+
+
+def test_figures_of_the_labels_are_those_of_the_ledger(melt: WrittenRun) -> None:
+    figures = read_run(melt.folder).labels
+    with Ledger.open(melt.folder / "ledger.db", config_hash=None) as ledger:
+        labels = ledger.labels()
+    assert len(figures) == len(labels) == melt.labels
+    for i, label in enumerate(labels):
+        assert figures.trained_in[i] == label.trained_in
+        assert figures.seconds[i] == label.label.seconds
+        if label.generation_judged is None:
+            assert figures.generation_judged[i] == -1
+            assert np.isnan(figures.force_error_max[i])
+            continue
+        assert figures.generation_judged[i] == label.generation_judged
+        assert figures.max_devi_f[i] == label.frame.origin.max_devi_f
+        assert figures.force_error_max[i] == label.force_error_max
+        assert figures.energy_error[i] == label.energy_error_per_atom
 
 
 # --- looks ----------------------------------------------------------------------------------------------------------
@@ -365,7 +383,7 @@ def test_quarters_of_the_calibration() -> None:
     deviation = np.array([0.10, 0.10, 0.02, 0.02, 0.02, np.nan, 0.10])
     error = np.array([0.10, 0.02, 0.08, 0.20, 0.02, 0.50, 0.31])
     none = np.full(7, -1)
-    figures = LabelFigures(deviation, error, error, error, none, none, np.ones(7), ())
+    figures = LabelArrays(deviation, error, error, error, none, none, np.ones(7), ())
     counts = calibrate(figures, (LO, HI))
     assert (counts.hits, counts.false_alarms, counts.misses, counts.trusted) == (2, 1, 2, 1)
     assert (counts.bad_misses, counts.above_twice_hi, counts.judged) == (1, 1, 6)

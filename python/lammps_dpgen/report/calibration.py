@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lammps_dpgen.report.record import LabelFigures
+from lammps_dpgen.report.record import LabelArrays
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Calibration:
         return self.hits + self.misses + self.false_alarms + self.trusted
 
 
-def judged(labels: LabelFigures) -> NDArray[np.bool_]:
+def judged(labels: LabelArrays) -> NDArray[np.bool_]:
     """Return which labels have a deviation and a force error."""
     return np.asarray(np.isfinite(labels.max_devi_f) & np.isfinite(labels.force_error_max))
 
 
-def calibrate(labels: LabelFigures, window: tuple[float, float]) -> Calibration:
+def calibrate(labels: LabelArrays, window: tuple[float, float]) -> Calibration:
     """Count the labels in the four quarters around `lo`."""
     lo, hi = window
     known = judged(labels)

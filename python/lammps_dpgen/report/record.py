@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from lammps_dpgen.store.records import Counts, Event, Generation, StoredFailure
 
 
 @dataclass(frozen=True)
-class LabelFigures:
+class LabelArrays:
     """What the report needs of every label; arrays are ``[n_labels]``, NaN or -1 where something is not known.
 
     Attributes
@@ -86,7 +87,7 @@ class RunRecord:
     generations: list[Generation]
     failures: list[StoredFailure]
     counts: Counts
-    labels: LabelFigures
+    labels: LabelArrays
     looks: Looks | None
     parity: Parity | None
     window: tuple[float, float] | None
@@ -116,7 +117,7 @@ def read_run(folder: Path) -> RunRecord:
             generations=ledger.generations(),
             failures=ledger.failures(),
             counts=ledger.counts(),
-            labels=_label_figures(ledger),
+            labels=_label_arrays(ledger),
             looks=read_looks(folder / "deviation.csv"),
             parity=_read_parity(folder / "parity.npz"),
             window=_window(events),
@@ -124,24 +125,24 @@ def read_run(folder: Path) -> RunRecord:
         )
 
 
-def _label_figures(ledger: Ledger) -> LabelFigures:
-    stored = ledger.labels()
+def _label_arrays(ledger: Ledger) -> LabelArrays:
+    figures = ledger.label_figures()
 
-    def known(values: list[float | None]) -> FloatArray:
+    def known(values: Iterable[float | None]) -> FloatArray:
         return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
-    def number(values: list[int | None]) -> NDArray[np.int64]:
+    def number(values: Iterable[int | None]) -> NDArray[np.int64]:
         return np.array([-1 if value is None else value for value in values], dtype=np.int64)
 
-    return LabelFigures(
-        max_devi_f=known([item.frame.origin.max_devi_f for item in stored]),
-        force_rmse=known([item.force_rmse for item in stored]),
-        force_error_max=known([item.force_error_max for item in stored]),
-        energy_error=known([item.energy_error_per_atom for item in stored]),
-        generation_judged=number([item.generation_judged for item in stored]),
-        trained_in=number([item.trained_in for item in stored]),
-        seconds=known([item.label.seconds for item in stored]),
-        codes=tuple(sorted({item.label.code for item in stored})),
+    return LabelArrays(
+        max_devi_f=known(item.max_devi_f for item in figures),
+        force_rmse=known(item.force_rmse for item in figures),
+        force_error_max=known(item.force_error_max for item in figures),
+        energy_error=known(item.energy_error_per_atom for item in figures),
+        generation_judged=number(item.generation_judged for item in figures),
+        trained_in=number(item.trained_in for item in figures),
+        seconds=known(item.seconds for item in figures),
+        codes=tuple(sorted({item.code for item in figures})),
     )
 
 

@@ -7,12 +7,13 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import BoundaryNorm, LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from lammps_dpgen.frame import FloatArray
 from lammps_dpgen.report.calibration import calibrate, judged
 from lammps_dpgen.report.pictures.style import BLUE, GREY, MANY, ORANGE, RED, canvas, density, plain_log
-from lammps_dpgen.report.record import LabelFigures, Parity, RunRecord, rms
+from lammps_dpgen.report.record import LabelArrays, Parity, RunRecord, rms
 
 
 def error_of_labels(record: RunRecord) -> Figure | None:
@@ -38,7 +39,7 @@ def error_of_labels(record: RunRecord) -> Figure | None:
     return figure
 
 
-def _points(axes: Axes, figure: Figure, labels: LabelFigures, known: NDArray[np.bool_]) -> None:
+def _points(axes: Axes, figure: Figure, labels: LabelArrays, known: NDArray[np.bool_]) -> None:
     """Draw one point per label in the colour of the generation that judged it, or a map of counts."""
     x, y = labels.max_devi_f[known], labels.force_error_max[known]
     if len(x) > MANY:
@@ -101,6 +102,8 @@ def parity(record: Parity) -> Figure:
             error = factor * rms(predicted - reference)
             axes.set_title(f"{when}: RMSE {error:.3g} {unit}")
             axes.set(xlabel=f"reference {name}", ylabel=f"predicted {name}")
+            axes.xaxis.set_major_locator(MaxNLocator(5))
+            axes.yaxis.set_major_locator(MaxNLocator(5))
         _same_range(grid[row, 0], grid[row, 1])
     return figure
 
