@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -323,3 +324,30 @@ class TestService:
     def test_wrong_settings(self) -> None:
         with pytest.raises(ConfigError, match="pair_coeff"):
             make_labeler("lammps", {"pair_style": "eam/alloy"})
+
+
+def test_the_how_to_works(tmp_path: Path) -> None:
+    """The files in docs/how-to-add-a-labeler.md, installed as a package, are found by name and pass their tests."""
+    page = (Path(__file__).parents[2] / "docs" / "how-to-add-a-labeler.md").read_text(encoding="utf-8")
+    module, tests = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    registration = re.search(r'entry-points."(.*?)"\]\n(\w+) = "(.*?)"', page)
+    settings = re.search(r"settings: \{(.*?)\}", page)
+    assert registration is not None
+    assert settings is not None
+    group, name, value = registration.groups()
+    (tmp_path / "morse_labeler.py").write_text(module, encoding="utf-8")
+    (tmp_path / "test_morse.py").write_text(tests, encoding="utf-8")
+    metadata = tmp_path / "morse_labeler-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: morse-labeler\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[{group}]\n{name} = {value}\n")
+    plain = dict(item.split(": ") for item in settings.group(1).split(", "))
+    (tmp_path / "test_name.py").write_text(
+        "from lammps_dpgen.labeling.service import make_labeler\n"
+        f"def test_name():\n    make_labeler({name!r}, {plain!r}).check(['Al'])\n"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "15 passed" in done.stdout
