@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from ase.calculators.lj import LennardJones
 from ase.units import kcal, mol
 
 from lammps_dpgen.errors import ConfigError, LabelError
+from lammps_dpgen.execution.base import Task
+from lammps_dpgen.execution.local import LocalExecutor
 from lammps_dpgen.frame import Frame, Label
 from lammps_dpgen.labeling.ase import AseLabeler, AseSettings
 from lammps_dpgen.labeling.contract import LabelerContract, contract_frame
@@ -316,6 +319,41 @@ class TestService:
         assert service.check({"species": ["Cu"]}, tmp_path) == {}
         with pytest.raises(ConfigError, match="Mg"):
             service.check({"species": ["Mg"]}, tmp_path)
+
+    def test_in_worker_processes(self, tmp_path: Path) -> None:
+        """Side by side in two workers: the same labels as here, a failure of one frame is that frame's alone."""
+        log = tmp_path / "labels.log"
+        frames = {f"frame {i}": Frame.from_ase(bulk("Al", a=3.9 + 0.05 * i, cubic=True)) for i in range(6)}
+        bad = replace(frames["frame 2"], positions=np.zeros((4, 3)))
+        frames["frame 2"] = bad
+        outcomes = {}
+        with LocalExecutor(2) as executor:
+            for name, frame in frames.items():
+                executor.submit(
+                    Task(
+                        id=name,
+                        service="lammps_dpgen.labeling.service:LabelService",
+                        service_settings={"name": "lammps", "settings": EAM, "log_file": str(log)},
+                        method="label",
+                        payload={"frame": frame.to_json()},
+                        folder=tmp_path / name,
+                        retries=1,
+                    )
+                )
+            while executor.open_tasks:
+                outcomes.update({outcome.task.id: outcome for outcome in executor.poll()})
+                time.sleep(0.02)
+        failed = outcomes.pop("frame 2")
+        assert failed.value is None
+        assert "not finite" in str(failed.error)
+        assert failed.attempts == 2
+        assert (tmp_path / "frame 2" / "log.lammps").exists()
+        here = lammps(**EAM)
+        for name, outcome in outcomes.items():
+            label = Label.from_json(outcome.value)
+            assert label.energy == pytest.approx(here.label(frames[name], tmp_path).energy, abs=1e-10)
+        logged = [line.split()[0] for line in log.read_text().splitlines()]
+        assert sorted(logged) == sorted(frames[name].hash for name in outcomes)
 
     def test_unknown_labeler_names_the_nearest(self) -> None:
         with pytest.raises(ConfigError, match=r"'lamps'.*'lammps'"):
