@@ -14,6 +14,9 @@ from lammps_dpgen.errors import ConfigError
 from lammps_dpgen.frame import Frame
 from lammps_dpgen.labeling.base import Labeler
 
+#: Import path for ``Task.service``.
+SERVICE = "lammps_dpgen.labeling.service:LabelService"
+
 
 def make_labeler(name: str, settings: dict[str, Any]) -> Labeler:
     """Make the labeler that is registered as `name` from plain settings.
