@@ -54,7 +54,7 @@ class Finding:
 def examine() -> list[Finding]:
     """Look at every part of the installation; a look that fails is a finding too."""
     findings: list[Finding] = []
-    for look in (_python, _core, _deepmd, _mpi, _lammps, _parts, _potentials, _cores):
+    for look in (_python, _compiled, _deepmd, _mpi, _lammps, _parts, _potentials, _cores):
         findings += _safely(look)
     return findings
 
@@ -74,7 +74,7 @@ def _python() -> Iterator[Finding]:
     yield Finding("lammps-dpgen", f"{__version__} ({Path(__file__).parents[1]})")
 
 
-def _core() -> Iterator[Finding]:
+def _compiled() -> Iterator[Finding]:
     """Look at the compiled part."""
     if importlib.util.find_spec("lammps_dpgen._core") is None:
         yield Finding("compiled core", "missing", "problem", "install the package with 'pip install .'")
