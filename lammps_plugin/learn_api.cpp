@@ -129,11 +129,11 @@ int dpgen_safe_points(void *lmp, long long *steps, int n)
   });
 }
 
-int dpgen_rollback_refusal(void *lmp, int k, char *buffer, int size)
+int dpgen_rollback_refusal(void *lmp, char *buffer, int size)
 {
   return guarded([&] {
     const FixDpgenSafe *safe = session_of(lmp).safe_fix();
-    return copy_text(safe ? safe->refusal(k) : "no safe point has been taken", buffer, size);
+    return copy_text(safe ? safe->refusal(0) : "no safe point has been taken", buffer, size);
   });
 }
 

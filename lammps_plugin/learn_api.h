@@ -34,9 +34,9 @@ DPGEN_API int dpgen_pair_style(void *lmp, char *buffer, int size);
 DPGEN_API int dpgen_set_safe_points(void *lmp, int every, int keep);
 /// Number of safe points (-1: error); the steps of the n newest ones go to `steps`, newest first.
 DPGEN_API int dpgen_safe_points(void *lmp, long long *steps, int n);
-/// Why safe point k (0 is the newest) cannot be restored; empty if it can.
-DPGEN_API int dpgen_rollback_refusal(void *lmp, int k, char *buffer, int size);
-/// Back to safe point k; newer ones are dropped. The step number stays. Only in a pause or between run commands.
+/// Why the newest safe point cannot be restored; empty if it can.
+DPGEN_API int dpgen_rollback_refusal(void *lmp, char *buffer, int size);
+/// Back to safe point k (0 is the newest); newer ones are dropped. The step number stays. Only in a pause or between run commands.
 DPGEN_API int dpgen_rollback(void *lmp, int k);
 }
 

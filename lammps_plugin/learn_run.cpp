@@ -19,6 +19,8 @@ using namespace LAMMPS_NS;
 
 namespace {
 
+constexpr const char *monitored_drivers[] = {"minimize", "rerun"};
+constexpr int n_monitored = sizeof monitored_drivers / sizeof monitored_drivers[0];
 constexpr const char *refused_drivers[] = {"temper", "temper/npt", "temper/grem", "neb",
                                            "neb/spin", "prd", "tad", "hyper"};
 constexpr int n_refused = sizeof refused_drivers / sizeof refused_drivers[0];
@@ -34,6 +36,10 @@ constexpr CommandCreator refused_creators[n_refused] = {
     create_refused<0>, create_refused<1>, create_refused<2>, create_refused<3>,
     create_refused<4>, create_refused<5>, create_refused<6>, create_refused<7>};
 
+template <int n> Command *create_monitored(LAMMPS *lmp) { return new MonitoredDriver(lmp, monitored_drivers[n]); }
+
+constexpr CommandCreator monitored_creators[n_monitored] = {create_monitored<0>, create_monitored<1>};
+
 const char *yes_no(bool yes) { return yes ? "yes" : "no"; }
 
 void call(Command *command, std::vector<std::string> words)
@@ -48,6 +54,7 @@ void call(Command *command, std::vector<std::string> words)
 std::vector<std::string> LAMMPS_NS::wrapped_command_names()
 {
   std::vector<std::string> names(refused_drivers, refused_drivers + n_refused);
+  names.insert(names.end(), monitored_drivers, monitored_drivers + n_monitored);
   names.push_back("run");
   return names;
 }
@@ -56,6 +63,8 @@ CommandCreator LAMMPS_NS::wrapped_command(const std::string &name)
 {
   for (int n = 0; n < n_refused; ++n)
     if (name == refused_drivers[n]) return refused_creators[n];
+  for (int n = 0; n < n_monitored; ++n)
+    if (name == monitored_drivers[n]) return monitored_creators[n];
   return create_run;
 }
 
@@ -113,11 +122,9 @@ void LearnRun::command(int narg, char **arg)
   if (session.ended()) return;
 
   FixDpgen *fix = session.fix();
-  if (fix && fix->stop_reason() != dpgen::StopReason::none) fix->clear_stop();    // left by a minimization
   if (!fix || session.paused() || !domain->box_exist || timer->is_timeout()) {
     if (!fix) session.count_run_without_fix();
     call_original(session, words);
-    if (fix && session.paused() && session.stop_requested()) session.fix()->clear_stop();
     return;
   }
   const auto request = RunRequest::parse(words, lmp);
@@ -143,7 +150,7 @@ bool LearnRun::run_with_pauses(LearnSession &session, const RunRequest &request,
   const std::string stop = std::to_string(request.stop.value_or(last));
   while (true) {
     pre = pre || session.needs_setup();
-    session.begin_segment(pre);
+    session.begin_segment(first, pre);
     call_original(session, {std::to_string(last - update->ntimestep), "start", start, "stop", stop, "pre", yes_no(pre),
                             "post", yes_no(post)});
     if (!session.stop_requested()) return true;
@@ -203,6 +210,17 @@ void RefusedDriver::command(int narg, char **arg)
   if (session.fix())
     error->all(FLERR, "Command {} is not driven by run; a learning run cannot pause it. Remove fix {} before it (unfix), "
                "or run the script without learning", name_, session.fix_id());
+  const std::unique_ptr<Command> original(session.original_command(name_));
+  call(original.get(), std::vector<std::string>(arg, arg + narg));
+}
+
+/* ---------------------------------------------------------------------- */
+
+void MonitoredDriver::command(int narg, char **arg)
+{
+  LearnSession &session = LearnSession::of(lmp);
+  if (session.ended()) return;
+  session.listen();
   const std::unique_ptr<Command> original(session.original_command(name_));
   call(original.get(), std::vector<std::string>(arg, arg + narg));
 }

@@ -1,5 +1,5 @@
 // The command "run" of a learning run, which pauses between two complete steps and goes on; and the commands that drive
-// atoms without it and are refused.
+// atoms without it, which are monitored or refused.
 #ifndef LMP_LEARN_RUN_H
 #define LMP_LEARN_RUN_H
 
@@ -42,6 +42,16 @@ class LearnRun : public Command {
 class RefusedDriver : public Command {
  public:
   RefusedDriver(LAMMPS *lmp, std::string name) : Command(lmp), name_(std::move(name)) {}
+  void command(int narg, char **arg) override;
+
+ private:
+  std::string name_;
+};
+
+/// Minimization and rerun: their looks are heard, but they are never ended for learning.
+class MonitoredDriver : public Command {
+ public:
+  MonitoredDriver(LAMMPS *lmp, std::string name) : Command(lmp), name_(std::move(name)) {}
   void command(int narg, char **arg) override;
 
  private:

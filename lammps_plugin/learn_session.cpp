@@ -252,11 +252,16 @@ void LearnSession::begin_run(bigint first, bigint last)
   if (!state_is_that_of_last_run(safe)) safe->drop_all();
 }
 
-void LearnSession::begin_segment(bool with_setup)
+void LearnSession::begin_segment(bigint first, bool with_setup)
 {
-  if (FixDpgenSafe *safe = safe_fix()) safe->set_first_step(first_);
-  if (FixDpgen *learning = fix()) learning->set_listener(this);
+  if (FixDpgenSafe *safe = safe_fix()) safe->set_first_step(first);
+  listen();
   if (with_setup) needs_setup_ = false;
+}
+
+void LearnSession::listen()
+{
+  if (FixDpgen *learning = fix()) learning->set_listener(this);
 }
 
 void LearnSession::end_run()
@@ -330,7 +335,7 @@ PauseOutcome LearnSession::ask_controller(FixDpgen *learning, int reason)
   pause.first_step = first_;
   pause.last_step = last_;
   pause.candidates = &learning->held();
-  pause.failed = learning->failed_frame();
+  pause.failed = pause.reason == dpgen::StopReason::failed ? learning->failed_frame() : nullptr;
   pause.n_dropped = learning->n_dropped();
   int mine = 0, worst = 0;
   {
@@ -344,14 +349,16 @@ PauseOutcome LearnSession::ask_controller(FixDpgen *learning, int reason)
 }
 
 /* ----------------------------------------------------------------------
-   Looks while the controller works, and those of minimizations, are not
-   part of the trajectory: no safe points there.
+   Outside of a user's run command nothing is ended for learning: neither a
+   minimization nor a run that the controller does in a pause. The latter is
+   not part of the trajectory at all.
 ------------------------------------------------------------------------- */
 
 void LearnSession::looked(const dpgen::Look &look)
 {
+  if ((!running_ || paused_) && stop_requested()) fix()->clear_stop();
   if (paused_) return;
-  if (running_ && lmp_->update->whichflag == 1 && look.frame_class == dpgen::FrameClass::accurate)
+  if (running_ && look.frame_class == dpgen::FrameClass::accurate)
     if (FixDpgenSafe *safe = safe_fix()) safe->offer();
   if (look_hook_) look_hook_(&look);
 }

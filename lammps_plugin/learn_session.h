@@ -68,9 +68,11 @@ class LearnSession : public LookListener {
 
   /// Before LAMMPS' run: listener and safe points are in place. first, last: of the user's run command.
   void begin_run(bigint first, bigint last);
-  /// LAMMPS' run is about to begin; with a setup or not.
-  void begin_segment(bool with_setup);
+  /// LAMMPS is about to run the steps after `first`, or what a pause has left of them; with a setup or not.
+  void begin_segment(bigint first, bool with_setup);
   void end_run();
+  /// The learning fix, if there is one, tells this session about its looks.
+  void listen();
   /// True if the learning fix has ended the run that LAMMPS just left.
   bool stop_requested() const;
   /// The pause between two complete steps. Collective.
