@@ -59,6 +59,13 @@ class TestDescriptor:
         assert np.argmax(row) == 9  # r_k = 0.3 (k + 1) = 3.0
         np.testing.assert_allclose(row[len(row) // 2 :], 0.0, atol=1e-12)
 
+    def test_a_row_of_three_by_hand(self) -> None:
+        """The middle atom sees two neighbours, the ends one: mean 4/3 and spread sqrt(2)/3 times the peak of 0.5."""
+        row = Frame(("Al",) * 3, np.array([[0.0, 0, 0], [3, 0, 0], [6, 0, 0]]), 20 * np.eye(3))
+        mean, spread = np.split(describe(row)["Al", "Al"], 2)
+        assert mean[9] == pytest.approx(0.5 * 4 / 3)
+        assert spread[9] == pytest.approx(0.5 * np.sqrt(2.0) / 3)
+
     def test_mixed_pair(self) -> None:
         described = describe(pair(3.0, ("Al", "Mg")))
         assert described["Al", "Mg"].max() == described["Mg", "Al"].max() == pytest.approx(0.5)

@@ -46,8 +46,8 @@ class TestContacts:
         assert (contact.first, contact.second, contact.distance) == (0, 0, pytest.approx(1.0))
 
     def test_each_pair_of_elements_has_its_own_limit(self) -> None:
-        """1.1 Å is a bond for O-H and far too close for Al-Al."""
-        for species, too_close in ((("O", "H"), False), (("Al", "Al"), True)):
+        """1.1 Å is a bond for O-H, allowed for Al-H (0.91 Å) and far too close for Al-Al."""
+        for species, too_close in ((("O", "H"), False), (("Al", "H"), False), (("Al", "Al"), True)):
             frame = Frame(species, np.array([[0, 0, 0], [1.1, 0, 0.0]]), 9 * np.eye(3))
             assert (closest_contact(frame) is not None) == too_close
             assert closest_contact(frame, min_distance=1.0) is None
