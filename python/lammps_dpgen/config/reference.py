@@ -88,12 +88,12 @@ def markdown() -> str:
 
 
 def _part(name: str, schema: dict[str, Any]) -> Iterator[str]:
-    text = schema.get("description", "").split("Examples\n")[0].strip()
+    text = schema.get("description", "").split("Examples\n")[0].strip().replace("``", "`")
     yield f"### `{name}`\n\n{text}\n"
-    yield from _tables(schema, schema.get("$defs", {}), "")
+    yield from _tables(schema, schema.get("$defs", {}), "", heading="####")
 
 
-def _tables(schema: dict[str, Any], definitions: dict[str, Any], prefix: str) -> Iterator[str]:
+def _tables(schema: dict[str, Any], definitions: dict[str, Any], prefix: str, heading: str = "###") -> Iterator[str]:
     """Yield a table of the keys of a section, then those of the sections inside it."""
     rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
     inner: list[tuple[str, dict[str, Any]]] = []
@@ -103,11 +103,11 @@ def _tables(schema: dict[str, Any], definitions: dict[str, Any], prefix: str) ->
             mark = "[]." if field.get("type") == "array" else "."
             inner.append((f"{prefix}{key}{mark}", section))
         default = _default(key, field, schema, section)
-        rows.append(f"| `{prefix}{key}` | {_value(field, section)} | {default} | {_text(field)} |")
+        rows.append(f"| `{prefix}{key}` | {_value(field, section)} | {default} | {_text(field, section)} |")
     yield "\n".join(rows) + "\n"
     for name, section in inner:
-        yield f"### `{name.rstrip('.').removesuffix('[]')}`\n\n{section.get('description', '')}\n"
-        yield from _tables(section, definitions, name)
+        yield f"{heading} `{name.rstrip('.').removesuffix('[]')}`\n\n{section.get('description', '')}\n"
+        yield from _tables(section, definitions, name, heading)
 
 
 def _section(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any] | None:
@@ -136,15 +136,19 @@ def _one_value(field: dict[str, Any]) -> str:
     kind = str(field.get("type", "any value"))
     if kind == "array":
         item = field.get("items", {})
-        return f"list of {_one_value(item)}s" if item else "list"
+        return f"list, each {_one_value(item)}" if item else "list"
     names = {"string": "text", "object": "keys and values", "boolean": "true or false"}
     return names.get(kind, kind) + _bounds(field)
 
 
 def _bounds(field: dict[str, Any]) -> str:
     limits = (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"), ("exclusiveMaximum", "<"))
-    told = [f"{sign} {field[key]:g}" for key, sign in limits if key in field]
+    told = [f"{sign} {_plain(field[key])}" for key, sign in limits if key in field]
     return f" {', '.join(told)}" if told else ""
+
+
+def _plain(number: float) -> str:
+    return str(int(number)) if number == int(number) else str(number)
 
 
 def _default(key: str, field: dict[str, Any], schema: dict[str, Any], section: dict[str, Any] | None) -> str:
@@ -156,9 +160,9 @@ def _default(key: str, field: dict[str, Any], schema: dict[str, Any], section: d
     return f"`{value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}`".replace("|", "\\|")
 
 
-def _text(field: dict[str, Any]) -> str:
-    text = " ".join(field.get("description", "").split())
-    return text.replace("``", "`").replace("|", "\\|")
+def _text(field: dict[str, Any], section: dict[str, Any] | None) -> str:
+    text = " ".join(field.get("description", (section or {}).get("description", "")).split())
+    return text.replace("``", "`").replace("|", "\\|").replace("*", "\\*")
 
 
 def write(folder: Path) -> None:

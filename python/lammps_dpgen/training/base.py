@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 class TrainerSettings(BaseModel):
     """Base class of a trainer's settings: unknown keys are refused, values never change afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 @dataclass(frozen=True)

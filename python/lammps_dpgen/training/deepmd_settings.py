@@ -17,7 +17,7 @@ class ReuseSettings(BaseModel):
     The names and meanings are DP-GEN's; the defaults suit the short, frequent trainings of a learning run.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     training_reuse_iter: int | None = Field(default=1, ge=1)
     """First generation that is trained with these settings; null: every generation is trained from scratch, on old and
