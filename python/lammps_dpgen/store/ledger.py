@@ -7,12 +7,12 @@ lock, that the change is possible; a process killed at any moment leaves the sta
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, get_args
 
-from sqlalchemy import Connection, Select, Table, func, insert, inspect, select, update
+from sqlalchemy import Connection, RowMapping, Select, Table, func, insert, inspect, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lammps_dpgen import __version__
@@ -175,8 +175,7 @@ class Ledger:
         query = select(table).order_by(table.c.number)
         if state is not None:
             query = query.where(table.c.state == state)
-        with self._database.read() as connection:
-            return [rows.stored_frame_from(row) for row in connection.execute(query).mappings()]
+        return [rows.stored_frame_from(row) for row in self._fetch(query)]
 
     # ---------------------------------------------------------------------------------------------------- labels
 
@@ -221,8 +220,7 @@ class Ledger:
         """Return the labels that could not be computed, in order."""
         table = schema.failures
         query = select(table, schema.frames.c.hash).join(schema.frames).order_by(table.c.number)
-        with self._database.read() as connection:
-            return [rows.failure_from(row) for row in connection.execute(query).mappings()]
+        return [rows.failure_from(row) for row in self._fetch(query)]
 
     def find_label(self, frame_hash: str, settings_hash: str) -> Label | None:
         """Return the label of a frame with these settings, or None."""
@@ -294,8 +292,7 @@ class Ledger:
             query = query.where(labels.c.settings_hash == settings_hash)
         if untrained:
             query = query.where(labels.c.trained_in.is_(None))
-        with self._database.read() as connection:
-            return [rows.stored_label_from(row) for row in connection.execute(query).mappings()]
+        return [rows.stored_label_from(row) for row in self._fetch(query)]
 
     def label_figures(self) -> list[LabelFigures]:
         """Return the figures of all labels without their arrays, in order of recording: quick for very many."""
@@ -371,8 +368,7 @@ class Ledger:
         query = select(schema.events).order_by(schema.events.c.number)
         if kind is not None:
             query = query.where(schema.events.c.kind == kind)
-        with self._database.read() as connection:
-            return [rows.event_from(row) for row in connection.execute(query).mappings()]
+        return [rows.event_from(row) for row in self._fetch(query)]
 
     def counts(self) -> Counts:
         """Return how much there is of everything, all from one consistent state and from indexes alone."""
@@ -390,6 +386,11 @@ class Ledger:
             )
 
     # --------------------------------------------------------------------------------------------------- private
+
+    def _fetch(self, query: Select[Any]) -> Sequence[RowMapping]:
+        """Return the rows of a query, all before any is looked at: while a reader reads, the writer has to wait."""
+        with self._database.read() as connection:
+            return connection.execute(query).mappings().all()
 
     def _insert_new(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """Return an INSERT that leaves a row alone which is there already."""

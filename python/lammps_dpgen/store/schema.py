@@ -29,7 +29,6 @@ frames = Table(
     Column("state", String(16), nullable=False, index=True),
     Column("cause", Text, nullable=False, default=""),
     Column("n_atoms", Integer, nullable=False),
-    Column("formula", Text, nullable=False),
     Column("species", Text, nullable=False),
     Column("pbc", String(3), nullable=False),
     Column("cell", LargeBinary, nullable=False),
