@@ -149,7 +149,7 @@ class RunWriter:
         ledger.add_generation(generation, labels)
         ledger.add_event(
             "generation",
-            generation=number,
+            number=number,
             force_rmse_before=before,
             force_rmse_after=0.1 / (number + 1),
             n_labels=self.run.labels,
@@ -244,7 +244,7 @@ def test_force_rmse_comes_from_the_best_source(tmp_path: Path) -> None:
 
 
 def test_killed_run_has_a_report_too(tmp_path: Path) -> None:
-    run = RunWriter(tmp_path / "melt").write(end=False)
+    run = RunWriter(tmp_path / "melt", n_generations=2).write(end=False)
     with (run.folder / "deviation.csv").open("a") as file:
         file.write("99990,199.98,300.0,0,0,0,1.2")
     page = build(run.folder).read_text(encoding="utf-8")
@@ -288,7 +288,7 @@ def test_bad_files_are_named(tmp_path: Path, name: str, content: str, message: s
 
 
 def test_page_stays_small_for_a_long_run(tmp_path: Path) -> None:
-    run = RunWriter(tmp_path / "long", n_generations=5, looks_each=50_000).write()
+    run = RunWriter(tmp_path / "long", n_generations=3, looks_each=40_000).write()
     write_parity(run.folder, n=50_000)
     random = np.random.default_rng(5)
     n = 100_000
@@ -396,9 +396,9 @@ def events(*items: tuple[float, str, dict[str, Any]]) -> list[Event]:
 
 def test_time_belongs_to_what_it_ended_with() -> None:
     story = events(
-        (0, "start", {}), (1, "label", {}), (3, "training", {}), (4, "generation", {"generation": 0}),
+        (0, "start", {}), (1, "label", {}), (3, "training", {}), (4, "generation", {"number": 0}),
         (9, "run", {}), (19, "pause", {}), (20, "selection", {}), (24, "label", {}), (30, "training", {}),
-        (31, "generation", {"generation": 1}), (32, "swap", {}), (33, "resume", {}), (40, "pause", {}),
+        (31, "generation", {"number": 1}), (32, "swap", {}), (33, "resume", {}), (40, "pause", {}),
         (500, "start", {}), (510, "run", {}), (530, "end", {"seconds": SECONDS}),
     )  # fmt: skip
     assert wall_by_generation(story) == [

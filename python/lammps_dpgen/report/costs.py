@@ -76,6 +76,6 @@ def wall_by_generation(events: Sequence[Event]) -> list[GenerationCost]:
             cost = costs.setdefault(current, GenerationCost(current))
             setattr(cost, part, getattr(cost, part) + (event.time - before.time).total_seconds())
         if event.kind == "generation":
-            current = int(event.data.get("generation", current + 1))
+            current = int(event.data.get("number", current + 1))
         before = event
     return [costs[number] for number in sorted(costs)]

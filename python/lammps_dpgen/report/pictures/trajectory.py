@@ -135,12 +135,14 @@ def shares(looks: Looks) -> Figure:
         hatch = ("", "//", "xx")[i]
         axes.bar(x, height, 0.8, bottom, color=colour, label=name, hatch=hatch, edgecolor="white", linewidth=0)
         bottom += height
+    xlabel = "generation of the models"
     if len(generations) <= 16:
+        xlabel += "  (above the bars: number of looks)"
         for i, total in enumerate(totals):
             axes.annotate(grouped(total), (i, 100), ha="center", va="bottom", fontsize=7, color=GREY)
     every = max(1, math.ceil(len(generations) / 25))
     axes.set_xticks(x[::every], [str(g) for g in generations[::every]])
-    axes.set(xlabel="generation of the models (above the bars: number of looks)", ylabel="share of looks  (%)")
+    axes.set(xlabel=xlabel, ylabel="share of looks  (%)")
     axes.set_ylim(0, 107)
     axes.set_xlim(-0.6, max(len(generations) - 0.4, 3.4))
     axes.grid(axis="x", visible=False)
