@@ -139,6 +139,17 @@ def test_lines_do_not_flood() -> None:
     assert "window 0.05 to 0.15" in lines[2]
 
 
+def test_md_lines_keep_their_distance_across_short_pauses() -> None:
+    clock, stream = HandClock(), io.StringIO()
+    view = LineView(stream, clock)
+    for pause in range(20):
+        view.phase("MD")
+        view.md(100 * pause, 2000, 300.0, 0.02, WINDOW)
+        clock.now += 1.0
+        view.phase("labels")
+    assert stream.getvalue().count("MD step") == 2
+
+
 def test_lines_tell_each_phase_once_and_every_message() -> None:
     stream = io.StringIO()
     view = LineView(stream, HandClock())

@@ -8,7 +8,7 @@ import time
 from datetime import datetime
 from typing import TextIO
 
-from lammps_dpgen.monitor.state import Clock, Progress, duration
+from lammps_dpgen.monitor.state import Clock, Progress, counted, duration
 
 #: Between two lines about the same thing lie at least this many seconds ...
 SHORTEST = 10.0
@@ -39,7 +39,7 @@ class LineView:
         """Say that a phase has begun."""
         if self.state.enter(name, detail):
             self._write(f"{name}: {detail}" if detail else name)
-            self._last = {} if name != "MD" else {"md": self._last.get("md", -math.inf)}
+            self._last = {"md": self._last.get("md", -math.inf)}
 
     def md(self, step: int, last_step: int, temperature: float, max_devi_f: float, window: tuple[float, float]) -> None:
         """Note a look; write it when the last MD line is old enough."""
@@ -93,7 +93,8 @@ class LineView:
         self.state.pauses, self.state.rollbacks = pauses, rollbacks
         if new and generation >= 0:
             budget = "" if max_labels is None else f" of at most {max_labels}"
-            self._write(f"generation {generation}: {n_labels} labels{budget}, {pauses} pauses, {rollbacks} rollbacks")
+            done = f"{counted(pauses, 'pause')}, {counted(rollbacks, 'rollback')}"
+            self._write(f"generation {generation}: {counted(n_labels, 'label')}{budget}, {done}")
 
     def tick(self) -> None:
         """Do nothing: lines are written only when something happens."""

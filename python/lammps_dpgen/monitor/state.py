@@ -142,6 +142,11 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{left:02d}" if hours else f"{minutes}:{left:02d}"
 
 
+def counted(number: int, word: str) -> str:
+    """Return ``1 pause``, ``2 pauses``."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+
+
 def deviation_class(deviation: float, window: tuple[float, float]) -> str:
     """Return "accurate", "candidate" or "failed", as the fix does: not finite, or at or above `hi`, is failed."""
     lo, hi = window

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from lammps_dpgen.errors import StoreError
 from lammps_dpgen.monitor.journal import plain
+from lammps_dpgen.monitor.state import counted
 from lammps_dpgen.report.costs import measured_seconds, sessions
 from lammps_dpgen.report.record import RunRecord, rms
 
@@ -128,9 +129,10 @@ def print_summary(run_folder: Path, console: Console | None = None) -> None:
 
 def summary_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the lines of the text summary as (name, text)."""
+    stops = f"{counted(summary['pauses'], 'pause')}, {counted(summary['rollbacks'], 'rollback')}"
     rows = [
         ("labels", f"{summary['labels']}" + (f", {n} failed" if (n := summary.get("failed_labels")) else "")),
-        ("generations", f"{summary['generations']}  ({summary['pauses']} pauses, {summary['rollbacks']} rollbacks)"),
+        ("generations", f"{summary['generations']}  ({stops})"),
         ("force RMSE", _rmse_text(summary)),
         ("MD steps", _count(summary["md_steps"])),
         ("failed looks", f"{_count(summary['failed_last_fifth'])} in the last 20 % of the steps"),
