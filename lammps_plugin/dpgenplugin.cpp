@@ -2,6 +2,8 @@
 #include "lammpsplugin.h"
 
 #include "fix_dpgen.h"
+#include "fix_dpgen_safe.h"
+#include "learn_session.h"
 
 #include "lammps.h"
 
@@ -32,4 +34,11 @@ extern "C" __attribute__((visibility("default"))) void lammpsplugin_init(void *l
   plugin.info = "model deviation of a Deep Potential ensemble, lammps-dpgen " DPGEN_VERSION;
   plugin.creator.v2 = reinterpret_cast<lammpsplugin_factory2 *>(&create_fix<FixDpgen>);
   register_plugin(&plugin, lmp);
+
+  plugin.name = "dpgen/safe";
+  plugin.info = "safe points of a learning run (internal), lammps-dpgen " DPGEN_VERSION;
+  plugin.creator.v2 = reinterpret_cast<lammpsplugin_factory2 *>(&create_fix<FixDpgenSafe>);
+  register_plugin(&plugin, lmp);
+
+  learn_session_reloaded(static_cast<LAMMPS *>(lmp));    // after `clear`
 }

@@ -53,7 +53,7 @@ void EnsembleRunner::capture_pair_forces()
   for (int k = 0; k < 3 * n; ++k) captured_[k] = f[k] * units_.force;
 }
 
-void EnsembleRunner::decide_reuse()
+void EnsembleRunner::decide_reuse(bool allowed)
 {
   double difference = 0.0;
   const std::vector<double> &own = predictions_[0].forces;
@@ -66,7 +66,7 @@ void EnsembleRunner::decide_reuse()
     difference = HUGE_VAL;
   }
   MPI_Allreduce(&difference, &reuse_difference_, 1, MPI_DOUBLE, MPI_MAX, world);
-  reuse_ = reuse_difference_ <= reuse_tolerance;
+  reuse_ = allowed && reuse_difference_ <= reuse_tolerance;
 }
 
 void EnsembleRunner::view_atoms()

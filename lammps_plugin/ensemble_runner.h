@@ -6,6 +6,7 @@
 #include "pointers.h"
 #include "units.h"
 
+#include <cmath>
 #include <cstdint>
 
 namespace LAMMPS_NS {
@@ -24,10 +25,10 @@ class EnsembleRunner : protected Pointers {
 
   /// Copies the pair style's forces of this rank (local and ghost) as model 1's prediction, before anyone changes them.
   void capture_pair_forces();
-  /// Compares model 1 with the captured forces on all ranks, and uses them from now on if they agree.
-  void decide_reuse();
+  /// Compares model 1 with the captured forces on all ranks, and uses them from now on if they agree and that is `allowed`.
+  void decide_reuse(bool allowed);
   bool reuses_pair_forces() const { return reuse_; }
-  /// Largest difference between the pair style's forces and model 1's at the last decide_reuse(), eV/Å.
+  /// Largest difference between the pair style's forces and model 1's at the last decide_reuse(), eV/Å; Inf before any.
   double reuse_difference() const { return reuse_difference_; }
   void forget_reuse() { reuse_ = false; }
 
@@ -54,7 +55,7 @@ class EnsembleRunner : protected Pointers {
   Units units_;
   std::vector<int> model_types_;    // by LAMMPS type, from 1
   bool reuse_ = false;
-  double reuse_difference_ = 0.0;
+  double reuse_difference_ = HUGE_VAL;
   std::int64_t last_step_ = -2;
 
   std::vector<double> positions_, captured_;

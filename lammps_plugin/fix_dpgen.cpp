@@ -40,6 +40,7 @@ using dpgen::StopReason;
 struct FixDpgen::State {
   FixDpgenOptions options;
   int every = 1;
+  int device = 0;    // GPU of this rank
   Units units;
   std::unique_ptr<EnsembleRunner> runner;
   NeighList *list = nullptr;
@@ -50,14 +51,19 @@ struct FixDpgen::State {
   dpgen::Deviation deviation;    // in the unit style of the run
   FrameClass frame_class = FrameClass::accurate;
   double temperature = 0.0;
+  double look_seconds = 0.0;
   bigint last_look = -1;       // step of the last look that was counted
   bigint last_taken = -1;      // step of the last candidate that was kept
   bigint counts[3] = {0, 0, 0};
   bigint n_stored = 0, n_dropped = 0;
   int stored_in_run = 0;
   bool captured = false;    // the pair style's forces of this step are at hand
+  bool respa = false;
   bool nan_said = false;
   StopReason stop = StopReason::none;
+  bigint stop_step = -1;
+  bool skipped = false;    // this run has no steps since an earlier one was stopped
+  std::optional<dpgen::Frame> frame;    // of this look, on all ranks if it is kept; filled on rank 0
 
   LookListener *listener = nullptr;
   std::vector<dpgen::Frame> held;
@@ -65,6 +71,33 @@ struct FixDpgen::State {
   long n_dropped_since = 0;
   std::optional<dpgen::Frame> failed;
 };
+
+namespace {
+
+// DeePMD-kit spreads the ranks of a node over its GPUs by this number.
+int rank_on_node(MPI_Comm world)
+{
+  MPI_Comm node;
+  MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+  int rank = 0;
+  MPI_Comm_rank(node, &rank);
+  MPI_Comm_free(&node);
+  return rank;
+}
+
+// Equal up to the rounding that another order of the atoms brings.
+bool same_figure(double a, double b)
+{
+  return (std::isnan(a) && std::isnan(b)) || std::abs(a - b) <= 1e-9 + 1e-7 * std::abs(b);
+}
+
+bool same_figures(const dpgen::Deviation &a, const dpgen::Deviation &b)
+{
+  return same_figure(a.max_f, b.max_f) && same_figure(a.min_f, b.min_f) && same_figure(a.avg_f, b.avg_f) &&
+      same_figure(a.max_v, b.max_v) && same_figure(a.min_v, b.min_v) && same_figure(a.avg_v, b.avg_v);
+}
+
+}    // namespace
 
 /* ---------------------------------------------------------------------- */
 
@@ -91,8 +124,8 @@ FixDpgen::FixDpgen(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg), sta
     if (s.options.trust.virial && igroup != 0)
       throw dpgen::InputError("vtrust with group '" + std::string(group->names[igroup]) +
                               "': the virial belongs to all atoms; use group all or no vtrust");
-    dpgen::EnsembleOptions where;
-    s.runner = std::make_unique<EnsembleRunner>(lmp, dpgen::load_ensemble(s.options.models, where), s.options.types);
+    s.device = rank_on_node(world);
+    s.runner = std::make_unique<EnsembleRunner>(lmp, dpgen::load_ensemble(s.options.models, {s.device, {}}), s.options.types);
   } catch (const std::exception &caught) {
     message = caught.what();
   }
@@ -150,12 +183,31 @@ void FixDpgen::init()
                    "Fix dpgen {}: special_bonds drops 1-{} neighbors from the list that the models need; use "
                    "'special_bonds lj/coul 1 1 1' (or 1.0e-50 where a factor must vanish)", id, k + 1);
 
+  if (neighbor->exclude && comm->me == 0)
+    error->warning(FLERR, "Fix dpgen {}: neigh_modify exclude drops neighbors; the models do not see the excluded pairs", id);
+
+  s.respa = utils::strmatch(update->integrate_style, "^respa");
   auto *request = neighbor->add_request(this, NeighConst::REQ_FULL);
+  if (shortest_pair_cutoff() < cutoff) request->set_cutoff(cutoff + neighbor->skin);
   open_files();
-  const double pair_cutoff = force->pair ? force->pair->cutforce : 0.0;
-  if (pair_cutoff < cutoff) request->set_cutoff(cutoff + neighbor->skin);
   if (group->count(igroup) == 0.0 && atom->natoms > 0)
     error->all(FLERR, "Fix dpgen {}: group '{}' has no atoms", id, group->names[igroup]);
+}
+
+/* ----------------------------------------------------------------------
+   A pair style may have another cutoff for each pair of types: the list
+   must reach as far as the models for all of them.
+------------------------------------------------------------------------- */
+
+double FixDpgen::shortest_pair_cutoff() const
+{
+  if (!force->pair) return 0.0;
+  double shortest = force->pair->cutforce;
+  for (int i = 1; i <= atom->ntypes; ++i)
+    for (int j = i; j <= atom->ntypes; ++j)
+      if (state_->runner->sees(i) && state_->runner->sees(j))
+        shortest = std::min(shortest, std::sqrt(force->pair->cutsq[i][j]));
+  return shortest;
 }
 
 /* ----------------------------------------------------------------------
@@ -167,6 +219,15 @@ void FixDpgen::open_files()
   State &s = *state_;
   if (s.files_open) return;
   s.files_open = true;
+  for (auto *other : modify->get_fix_by_style("^dpgen$")) {
+    const auto *fix = dynamic_cast<FixDpgen *>(other);
+    if (!fix || fix == this || !fix->state_->files_open) continue;
+    const FixDpgenOptions &theirs = fix->state_->options;
+    for (const std::string &file : {s.options.out_file, s.options.frames})
+      if (!file.empty() && (file == theirs.out_file || file == theirs.frames))
+        error->all(FLERR, "Fix dpgen {}: fix {} writes to '{}' already; give another out_file and frames", id, fix->id,
+                   file);
+  }
   std::string message;
   if (comm->me == 0) {
     try {
@@ -192,8 +253,22 @@ void FixDpgen::init_list(int, NeighList *list)
 
 void FixDpgen::setup_pre_reverse(int, int)
 {
-  state_->captured = force->pair && !utils::strmatch(update->integrate_style, "^respa");
-  if (state_->captured) state_->runner->capture_pair_forces();
+  State &s = *state_;
+  s.runner->forget_reuse();
+  s.captured = force->pair && !s.respa;
+  if (s.captured) s.runner->capture_pair_forces();
+}
+
+/* ----------------------------------------------------------------------
+   Forces that are model 1's now may get another part later, if there is
+   anything that could add one: a short-ranged sub-style, a bond, a factor.
+------------------------------------------------------------------------- */
+
+bool FixDpgen::only_pair_forces() const
+{
+  return !utils::strmatch(force->pair_style, "^hybrid") && !force->bond &&
+      !force->angle && !force->dihedral && !force->improper && !force->kspace &&
+      modify->get_fix_by_style("^adapt").empty();
 }
 
 /* ---------------------------------------------------------------------- */
@@ -205,11 +280,22 @@ void FixDpgen::setup(int)
   if (reach < cutoff)
     error->all(FLERR,
                "Fix dpgen {}: the communication cutoff is {:.4f} Angstrom, the models need {:.4f}; add 'comm_modify "
-               "cutoff {:.4f}'", id, reach, cutoff, (cutoff + neighbor->skin * s.units.length) / s.units.length);
+               "cutoff {:.4f}'", id, reach, cutoff, cutoff / s.units.length + neighbor->skin);
   s.stored_in_run = 0;
-  s.stop = StopReason::none;
   s.nan_said = false;
-  look(true);
+  // LAMMPS skips all runs after a forced timeout, until 'timer timeout' is given anew.
+  s.skipped = s.stop != StopReason::none && timer->is_timeout();
+  if (!s.skipped) s.stop = StopReason::none;
+  if (!look_step() && !s.captured) return;
+
+  evaluate(true);
+  if (!look_step()) return;
+  const dpgen::Deviation before = s.deviation;
+  judge();
+  const bool seen = update->ntimestep == s.last_look && same_figures(before, s.deviation);
+  if (seen || s.skipped) return;
+  collect_frame();
+  conclude();
 }
 
 /* ----------------------------------------------------------------------
@@ -223,27 +309,49 @@ void FixDpgen::min_setup(int vflag)
   setup(vflag);
 }
 
-/* ---------------------------------------------------------------------- */
+/* ----------------------------------------------------------------------
+   The models are asked here, on the very positions of the pair style:
+   fixes that come later in the step may change them, as fix deform does.
+   Monte Carlo fixes, which try out moves, do not come here.
+------------------------------------------------------------------------- */
 
 void FixDpgen::pre_reverse(int, int)
 {
   State &s = *state_;
-  s.captured = s.runner->reuses_pair_forces() && update->ntimestep % s.every == 0;
+  if (!due() || s.respa) return;
+  s.captured = s.runner->reuses_pair_forces();
   if (s.captured) s.runner->capture_pair_forces();
+  evaluate(false);
+  judge();
+  collect_frame();
 }
 
-/* ---------------------------------------------------------------------- */
+/* ----------------------------------------------------------------------
+   r-RESPA computes forces several times in a step: the end counts.
+------------------------------------------------------------------------- */
 
 void FixDpgen::end_of_step()
 {
-  if (due()) look(false);
+  if (!due()) return;
+  if (state_->respa) {
+    state_->captured = false;
+    evaluate(false);
+    judge();
+    collect_frame();
+  }
+  conclude();
 }
 
 /* ---------------------------------------------------------------------- */
 
+bool FixDpgen::look_step() const
+{
+  return update->ntimestep % state_->every == 0;
+}
+
 bool FixDpgen::due() const
 {
-  return update->ntimestep % state_->every == 0 && update->ntimestep != state_->last_look;
+  return look_step() && update->ntimestep != state_->last_look;
 }
 
 /* ----------------------------------------------------------------------
@@ -253,28 +361,38 @@ bool FixDpgen::due() const
 
 void FixDpgen::min_post_force(int)
 {
-  if (due()) look(false);
+  if (!due()) return;
+  state_->captured = false;
+  evaluate(false);
+  judge();
+  collect_frame();
+  conclude();
 }
 
 /* ----------------------------------------------------------------------
-   Evaluate the ensemble on the atoms as they are, reduce the figures,
-   count, store, stop. At setup the pair style's forces are compared first.
+   The models on the atoms as they are. At setup the pair style's forces
+   are compared with model 1, which is all that is asked between two looks.
 ------------------------------------------------------------------------- */
 
-void FixDpgen::look(bool at_setup)
+void FixDpgen::evaluate(bool at_setup)
 {
   State &s = *state_;
-  const bool counts = due();
-  if (!counts && !s.captured) return;
-  const int n_models = s.runner->ensemble().n_models();
-  fail_together(s.runner->evaluate(s.list, !at_setup && s.captured, counts ? n_models : 1));
-  if (at_setup && s.captured) s.runner->decide_reuse();
-  if (!counts) return;
-  s.runner->sum_ghost_forces(this);
-  reduce();
+  const int n_models = look_step() ? s.runner->ensemble().n_models() : 1;
+  fail_together(s.runner->evaluate(s.list, !at_setup && s.captured, n_models));
+  if (at_setup && s.captured) s.runner->decide_reuse(only_pair_forces());
+  if (look_step()) s.runner->sum_ghost_forces(this);
+}
+
+/* ----------------------------------------------------------------------
+   What a look means for the run: counts, files, an end, a listener.
+------------------------------------------------------------------------- */
+
+void FixDpgen::conclude()
+{
+  State &s = *state_;
   s.last_look = update->ntimestep;
   ++s.counts[static_cast<int>(s.frame_class)];
-
+  if (s.frame || s.listener) measure_temperature();
   write_row();
   take_frame();
   decide_stop();
@@ -282,10 +400,10 @@ void FixDpgen::look(bool at_setup)
 }
 
 /* ----------------------------------------------------------------------
-   Spread per atom, the six figures, temperature and class, on all ranks.
+   Spread per atom, the six figures and the class, on all ranks.
 ------------------------------------------------------------------------- */
 
-void FixDpgen::reduce()
+void FixDpgen::judge()
 {
   State &s = *state_;
   grow_spread();
@@ -294,15 +412,11 @@ void FixDpgen::reduce()
   dpgen::force_spread(s.runner->forces(), nlocal, s.options.relative * s.units.force, vector_atom);
 
   dpgen::SpreadSummary mine;
-  double mvv = 0.0;
   for (int i = 0; i < nlocal; ++i) {
-    const double *v = atom->v[i];
-    const double mass = atom->rmass ? atom->rmass[i] : atom->mass[atom->type[i]];
-    mvv += mass * (v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
     if ((atom->mask[i] & groupbit) && s.runner->sees(atom->type[i])) mine.add(vector_atom[i]);
     else vector_atom[i] = 0.0;
   }
-  std::vector<double> sums{mine.sum, double(mine.count), double(mine.not_finite), mvv}, totals(4 + 10 * n_models);
+  std::vector<double> sums{mine.sum, double(mine.count), double(mine.not_finite)}, totals(3 + 10 * n_models);
   for (const dpgen::Virial &virial : virials) sums.insert(sums.end(), virial.begin(), virial.end());
   for (const double *f : s.runner->forces()) sums.push_back(count_not_finite(f, 3 * nlocal));
   MPI_Allreduce(sums.data(), totals.data(), static_cast<int>(sums.size()), MPI_DOUBLE, MPI_SUM, world);
@@ -317,15 +431,30 @@ void FixDpgen::reduce()
   all.min = -all_extremes[1];
   all.finish(s.deviation);
   std::vector<dpgen::Virial> all_virials(n_models);
-  for (int m = 0; m < n_models; ++m) std::copy_n(&totals[4 + 9 * m], 9, all_virials[m].begin());
+  for (int m = 0; m < n_models; ++m) std::copy_n(&totals[3 + 9 * m], 9, all_virials[m].begin());
   dpgen::virial_deviation(all_virials, double(atom->natoms), s.options.relative_v * s.units.energy, s.deviation);
   to_run_units();
 
-  const double dof = std::max(1.0, 3.0 * double(atom->natoms) - 3.0);
-  s.temperature = totals[3] * force->mvv2e / (dof * force->boltz);
   s.frame_class = dpgen::classify(s.deviation.max_f, s.deviation.max_v, s.options.trust);
   for (int m = 0; m < n_models; ++m)
-    if (totals[4 + 9 * n_models + m] > 0.0) say_not_finite(m);
+    if (totals[3 + 9 * n_models + m] > 0.0) say_not_finite(m);
+}
+
+/* ----------------------------------------------------------------------
+   Kinetic temperature of all atoms, at full-step velocities.
+------------------------------------------------------------------------- */
+
+void FixDpgen::measure_temperature()
+{
+  double mine = 0.0, mvv = 0.0;
+  for (int i = 0; i < atom->nlocal; ++i) {
+    const double *v = atom->v[i];
+    const double mass = atom->rmass ? atom->rmass[i] : atom->mass[atom->type[i]];
+    mine += mass * (v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
+  }
+  MPI_Allreduce(&mine, &mvv, 1, MPI_DOUBLE, MPI_SUM, world);
+  const double dof = std::max(1.0, 3.0 * double(atom->natoms) - 3.0);
+  state_->temperature = mvv * force->mvv2e / (dof * force->boltz);
 }
 
 /* ---------------------------------------------------------------------- */
@@ -399,32 +528,53 @@ void FixDpgen::write_row()
 }
 
 /* ----------------------------------------------------------------------
+   A candidate is taken unless it is too soon or too many; a failed frame
+   is of use to a listener only.
+------------------------------------------------------------------------- */
+
+bool FixDpgen::takes_frame() const
+{
+  const State &s = *state_;
+  if (s.frame_class != FrameClass::candidate) return s.frame_class == FrameClass::failed && s.listener;
+  // After reset_timestep the last one may lie in the future.
+  const bool too_soon = s.last_taken >= 0 && s.last_taken <= update->ntimestep &&
+      update->ntimestep - s.last_taken < s.options.min_gap;
+  return !too_soon && s.stored_in_run < s.options.max_frames;
+}
+
+/* ---------------------------------------------------------------------- */
+
+void FixDpgen::collect_frame()
+{
+  State &s = *state_;
+  s.frame.reset();
+  if (!takes_frame()) return;
+  s.frame.emplace();
+  if (s.options.frames.empty() && !s.listener) return;    // counted only
+  gather_frame(lmp, vector_atom, s.options.types, *s.frame);
+}
+
+/* ----------------------------------------------------------------------
    Store a candidate; keep the last failed frame for whoever listens.
 ------------------------------------------------------------------------- */
 
 void FixDpgen::take_frame()
 {
   State &s = *state_;
-  const bool wanted = !s.options.frames.empty() || s.listener;
-  if (s.frame_class == FrameClass::accurate || !wanted) return;
   const bool candidate = s.frame_class == FrameClass::candidate;
-  if (!candidate && !s.listener) return;
-  if (candidate) {
-    const bool too_close = s.last_taken >= 0 && update->ntimestep - s.last_taken < s.options.min_gap;
-    if (too_close || s.stored_in_run >= s.options.max_frames) {
-      ++s.n_dropped;
-      ++s.n_dropped_since;
-      return;
-    }
+  if (candidate && s.frame) {
     s.last_taken = update->ntimestep;
     ++s.stored_in_run;
     ++s.n_stored;
     if (s.listener) ++s.n_held;
+  } else if (candidate) {
+    ++s.n_dropped;
+    ++s.n_dropped_since;
   }
-  dpgen::Frame frame;
-  gather_frame(lmp, vector_atom, s.options.types, frame);
+  if (!s.frame) return;
   std::string message;
   if (comm->me == 0) {
+    dpgen::Frame &frame = *s.frame;
     frame.temperature = s.temperature;
     frame.deviation = s.deviation;
     frame.frame_class = s.frame_class;
@@ -466,7 +616,9 @@ void FixDpgen::decide_stop()
     s.stop = StopReason::failed;
   else if (s.options.stop == FixDpgenOptions::Stop::candidates && n_candidates >= s.options.stop_candidates)
     s.stop = StopReason::candidates;
-  if (s.stop != StopReason::none) timer->force_timeout();
+  if (s.stop == StopReason::none) return;
+  s.stop_step = update->ntimestep;
+  timer->force_timeout();
 }
 
 /* ---------------------------------------------------------------------- */
@@ -479,6 +631,7 @@ dpgen::Look FixDpgen::current_look() const
   look.last_step = update->endstep;
   look.time = (update->atime + (update->ntimestep - update->atimestep) * update->dt) * s.units.time;
   look.temperature = s.temperature;
+  look.seconds = s.look_seconds;
   dpgen::Frame converted;
   converted.deviation = s.deviation;
   to_core_units(converted);
@@ -497,13 +650,16 @@ void FixDpgen::post_run()
 {
   State &s = *state_;
   if (s.stop == StopReason::none || s.listener || comm->me != 0) return;
-  if (s.stop == StopReason::failed)
+  if (s.skipped)
+    utils::logmesg(lmp, "Fix dpgen {}: run skipped, since an earlier one was stopped at step {}\n", id, s.stop_step);
+  else if (s.stop == StopReason::failed)
     utils::logmesg(lmp, "Fix dpgen {}: run stopped at step {}: failed frame, max_devi_f {:.6g} (trust {:g} {:g}), "
                    "max_devi_v {:.6g}; later run commands are skipped\n", id, update->ntimestep, s.deviation.max_f,
                    s.options.trust.force.lo, s.options.trust.force.hi, s.deviation.max_v);
   else
-    utils::logmesg(lmp, "Fix dpgen {}: run stopped at step {}: {} candidates stored in '{}'; later run commands are "
-                   "skipped\n", id, update->ntimestep, s.stored_in_run, s.options.frames);
+    utils::logmesg(lmp, "Fix dpgen {}: run stopped at step {}: {} candidates{}; later run commands are skipped\n", id,
+                   update->ntimestep, s.stored_in_run,
+                   s.options.frames.empty() ? "" : " stored in '" + s.options.frames + "'");
 }
 
 /* ---------------------------------------------------------------------- */
@@ -547,6 +703,7 @@ int FixDpgen::modify_param(int narg, char **arg)
     }
     for (const char *allowed : {"trust", "vtrust", "stop", "max_frames", "min_gap"})
       if (keyword == allowed) used = s.options.parse_keyword(narg, arg, atom->ntypes);
+    s.options.check();
   } catch (const dpgen::Error &caught) {
     message = caught.what();
   }
@@ -557,7 +714,7 @@ int FixDpgen::modify_param(int narg, char **arg)
 /* ---------------------------------------------------------------------- */
 
 namespace {
-constexpr int n_restart = 7;
+constexpr int n_restart = 13;
 }
 
 void FixDpgen::write_restart(FILE *file)
@@ -565,7 +722,9 @@ void FixDpgen::write_restart(FILE *file)
   const State &s = *state_;
   if (comm->me != 0) return;
   const double numbers[n_restart] = {double(s.counts[0]), double(s.counts[1]), double(s.counts[2]), double(s.n_stored),
-                                     double(s.n_dropped), double(s.last_look), double(s.last_taken)};
+                                     double(s.n_dropped), double(s.last_look), double(s.last_taken), s.deviation.max_v,
+                                     s.deviation.min_v, s.deviation.avg_v, s.deviation.max_f, s.deviation.min_f,
+                                     s.deviation.avg_f};
   const int size = sizeof numbers;
   fwrite(&size, sizeof size, 1, file);
   fwrite(numbers, sizeof numbers, 1, file);
@@ -581,6 +740,7 @@ void FixDpgen::restart(char *buffer)
   s.n_dropped = static_cast<bigint>(numbers[4]);
   s.last_look = static_cast<bigint>(numbers[5]);
   s.last_taken = static_cast<bigint>(numbers[6]);
+  s.deviation = {numbers[7], numbers[8], numbers[9], numbers[10], numbers[11], numbers[12]};
   s.append = true;
 }
 
@@ -675,7 +835,7 @@ void FixDpgen::reload_models()
   State &s = *state_;
   std::string message;
   try {
-    auto ensemble = dpgen::load_ensemble(s.options.models);
+    auto ensemble = dpgen::load_ensemble(s.options.models, {s.device, {}});
     if (3 * ensemble->n_models() != comm_reverse) throw dpgen::ModelError("another number of models after a reload");
     s.runner = std::make_unique<EnsembleRunner>(lmp, std::move(ensemble), s.options.types);
   } catch (const std::exception &caught) {
@@ -684,4 +844,32 @@ void FixDpgen::reload_models()
   fail_together(message);
   s.captured = false;
   s.last_look = -1;    // the frame at hand is looked at again, with the new models
+}
+
+const std::vector<std::string> &FixDpgen::model_hashes() const
+{
+  return state_->runner->ensemble().hashes();
+}
+
+double FixDpgen::driver_difference() const
+{
+  return state_->runner->reuse_difference();
+}
+
+const std::vector<std::string> &FixDpgen::types() const
+{
+  return state_->options.types;
+}
+
+void FixDpgen::gather(dpgen::Frame &frame)
+{
+  const State &s = *state_;
+  frame = dpgen::Frame();
+  gather_frame(lmp, vector_atom, s.options.types, frame);
+  frame.temperature = s.temperature;
+  frame.deviation = s.deviation;
+  frame.frame_class = s.frame_class;
+  frame.fix_id = id;
+  frame.model_hashes = s.runner->ensemble().hashes();
+  to_core_units(frame);
 }

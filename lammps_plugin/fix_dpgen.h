@@ -65,14 +65,29 @@ class FixDpgen : public Fix {
   int every() const;
   /// Loads the model files again from the same paths and decides anew at the next setup whether the pair style's forces are model 1's.
   void reload_models();
+  /// SHA-256 of the model files in use, in order.
+  const std::vector<std::string> &model_hashes() const;
+  /// Elements of the LAMMPS types.
+  const std::vector<std::string> &types() const;
+  /// Largest difference (eV/Å) between the pair style's forces and model 1's at the last setup; Inf where not compared.
+  double driver_difference() const;
+  /// Fills a frame with the atoms as they are and the figures of the last look; complete on rank 0 only.
+  void gather(dpgen::Frame &frame);
 
  private:
   struct State;    // hides the core and the standard library from LAMMPS' headers
   std::unique_ptr<State> state_;
 
+  bool look_step() const;
   bool due() const;
-  void look(bool at_setup);
-  void reduce();
+  bool only_pair_forces() const;
+  double shortest_pair_cutoff() const;
+  void evaluate(bool at_setup);
+  void judge();
+  void measure_temperature();
+  bool takes_frame() const;
+  void collect_frame();
+  void conclude();
   void write_row();
   void take_frame();
   void decide_stop();

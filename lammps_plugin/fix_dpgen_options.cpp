@@ -85,7 +85,15 @@ FixDpgenOptions FixDpgenOptions::parse(int narg, char **arg, int n_types, double
   if (options.models.size() < 2)
     throw InputError("got " + std::to_string(options.models.size()) +
                      " model file(s) before the first keyword; a deviation needs at least 2");
+  options.check();
   return options;
+}
+
+void FixDpgenOptions::check() const
+{
+  if (stop == Stop::candidates && stop_candidates > max_frames)
+    throw InputError("stop candidates " + std::to_string(stop_candidates) + " is never reached with max_frames " +
+                     std::to_string(max_frames));
 }
 
 int FixDpgenOptions::parse_keyword(int narg, char **arg, int n_types)

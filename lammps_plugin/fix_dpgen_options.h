@@ -29,6 +29,9 @@ struct FixDpgenOptions {
   /// Parses "N model_1 ... model_M keyword value ..."; throws dpgen::InputError that names the keyword and the value.
   static FixDpgenOptions parse(int narg, char **arg, int n_types, double force_per_ev_per_angstrom);
 
+  /// Throws dpgen::InputError where values that are right alone contradict each other.
+  void check() const;
+
   /// Parses one keyword at arg[0]; returns how many words it took, 0 if it is not a keyword of the fix.
   int parse_keyword(int narg, char **arg, int n_types);
 };

@@ -27,6 +27,7 @@ constexpr int n_refused = sizeof refused_drivers / sizeof refused_drivers[0];
 
 using CommandCreator = Command *(*)(LAMMPS *);
 
+Command *create_replicate(LAMMPS *lmp) { return new ReplicateWithoutSafePoints(lmp); }
 Command *create_run(LAMMPS *lmp) { return new LearnRun(lmp); }
 
 /// LAMMPS' creators are plain functions, so that each name needs one of its own.
@@ -55,7 +56,7 @@ std::vector<std::string> LAMMPS_NS::wrapped_command_names()
 {
   std::vector<std::string> names(refused_drivers, refused_drivers + n_refused);
   names.insert(names.end(), monitored_drivers, monitored_drivers + n_monitored);
-  names.push_back("run");
+  names.insert(names.end(), {"replicate", "run"});
   return names;
 }
 
@@ -65,7 +66,7 @@ CommandCreator LAMMPS_NS::wrapped_command(const std::string &name)
     if (name == refused_drivers[n]) return refused_creators[n];
   for (int n = 0; n < n_monitored; ++n)
     if (name == monitored_drivers[n]) return monitored_creators[n];
-  return create_run;
+  return name == "replicate" ? create_replicate : create_run;
 }
 
 /* ---------------------------------------------------------------------- */
@@ -222,5 +223,15 @@ void MonitoredDriver::command(int narg, char **arg)
   if (session.ended()) return;
   session.listen();
   const std::unique_ptr<Command> original(session.original_command(name_));
+  call(original.get(), std::vector<std::string>(arg, arg + narg));
+}
+
+/* ---------------------------------------------------------------------- */
+
+void ReplicateWithoutSafePoints::command(int narg, char **arg)
+{
+  LearnSession &session = LearnSession::of(lmp);
+  session.remove_safe_fix();
+  const std::unique_ptr<Command> original(session.original_command("replicate"));
   call(original.get(), std::vector<std::string>(arg, arg + narg));
 }

@@ -58,6 +58,13 @@ class MonitoredDriver : public Command {
   std::string name_;
 };
 
+/// LAMMPS replicates no atoms while a fix keeps arrays per atom, and the safe points would be of no use afterwards.
+class ReplicateWithoutSafePoints : public Command {
+ public:
+  explicit ReplicateWithoutSafePoints(LAMMPS *lmp) : Command(lmp) {}
+  void command(int narg, char **arg) override;
+};
+
 /// Names of the commands that a learning run replaces, and their replacements.
 std::vector<std::string> wrapped_command_names();
 Command *(*wrapped_command(const std::string &name))(LAMMPS *);

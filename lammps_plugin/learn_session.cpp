@@ -88,7 +88,7 @@ void LearnSession::detach(LAMMPS *lmp)
     throw dpgen::InputError("a learning run cannot be detached while a run command is under way");
   session.unwrap();
   if (FixDpgen *fix = session.fix()) fix->set_listener(nullptr);
-  if (session.safe_fix()) lmp->modify->delete_fix(safe_fix_id);
+  session.remove_safe_fix();
   sessions().erase(lmp);
 }
 
@@ -188,6 +188,13 @@ FixDpgen *LearnSession::fix() const
 FixDpgenSafe *LearnSession::safe_fix() const
 {
   return dynamic_cast<FixDpgenSafe *>(lmp_->modify->get_fix_by_id(safe_fix_id));
+}
+
+void LearnSession::remove_safe_fix()
+{
+  if (!safe_fix()) return;
+  lmp_->modify->delete_fix(safe_fix_id);
+  needs_setup_ = true;
 }
 
 void LearnSession::set_safe_points(bigint every, int keep)

@@ -54,6 +54,7 @@ class LearnSession : public LookListener {
   FixDpgen *fix() const;
   /// The fix that holds the safe points; null before the first run.
   FixDpgenSafe *safe_fix() const;
+  void remove_safe_fix();
   void set_safe_points(bigint every, int keep);
   /// Back to safe point k; throws dpgen::InputError where that cannot be.
   void roll_back(int k);

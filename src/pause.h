@@ -18,6 +18,7 @@ struct Look {
   std::int64_t last_step = 0;    ///< last step of the run command that is under way
   double time = 0.0;             ///< ps
   double temperature = 0.0;      ///< K
+  double seconds = 0.0;          ///< wall time that this look cost on this rank
   Deviation deviation;
   FrameClass frame_class = FrameClass::accurate;
   TrustWindow trust;

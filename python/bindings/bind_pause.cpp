@@ -32,6 +32,7 @@ void bind_pause(py::module_ &module)
       .def_readonly("last_step", &Look::last_step)
       .def_readonly("time", &Look::time)
       .def_readonly("temperature", &Look::temperature)
+      .def_readonly("seconds", &Look::seconds)
       .def_readonly("deviation", &Look::deviation)
       .def_property_readonly("frame_class", [](const Look &l) { return std::string(dpgen::name(l.frame_class)); })
       .def_property_readonly("trust",
@@ -48,6 +49,7 @@ void bind_pause(py::module_ &module)
       });
   // The plugin hands its hooks plain addresses; they are valid while the hook runs, so everything is copied out.
   module.def("look_at", [](std::uintptr_t address) { return *reinterpret_cast<const Look *>(address); });
+  module.def("frame_at", [](std::uintptr_t address) { return *reinterpret_cast<const dpgen::Frame *>(address); });
   module.def("pause_at", [](std::uintptr_t address) { return *reinterpret_cast<const Pause *>(address); },
              "The pause at an address; its frames must be read before the hook returns.");
 }

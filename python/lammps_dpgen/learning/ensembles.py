@@ -1,0 +1,65 @@
+"""The ensemble of a generation as the controller uses it: errors against labels, and predictions for a single frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lammps_dpgen.ensemble import Ensemble
+from lammps_dpgen.frame import Frame, LabelledFrame
+from lammps_dpgen.store.records import Generation
+from lammps_dpgen.store.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class FrameError:
+    """Error of model 1, the one that drives the MD, on a labelled frame.
+
+    Attributes
+    ----------
+    force_rmse
+        Root mean square over the force components, eV/Å.
+    force_error_max
+        Largest length of the force error of an atom, eV/Å: what the largest model deviation stands for.
+    energy_error_per_atom
+        eV.
+    """
+
+    force_rmse: float
+    force_error_max: float
+    energy_error_per_atom: float
+
+
+def open_ensemble(run: RunFolder, generation: Generation) -> Ensemble:
+    """Load the models of a generation from their own files, not through the links."""
+    return Ensemble([run.path / model.path for model in generation.models])
+
+
+def frame_error(ensemble: Ensemble, labelled: LabelledFrame) -> FrameError:
+    """Compare model 1 with a label."""
+    prediction = ensemble.predict(labelled.frame)
+    difference = prediction.forces[0] - labelled.label.forces
+    return FrameError(
+        force_rmse=float(np.sqrt(np.mean(difference**2))),
+        force_error_max=float(np.linalg.norm(difference, axis=1).max()),
+        energy_error_per_atom=float(prediction.energies[0] - labelled.label.energy) / labelled.frame.n_atoms,
+    )
+
+
+def force_rmse(ensemble: Ensemble, labelled: Sequence[LabelledFrame]) -> float:
+    """Force RMSE over all components of all frames, mean square over the models; eV/Å."""
+    square, count = 0.0, 0
+    for item in labelled:
+        difference = ensemble.predict(item.frame).forces - item.label.forces
+        square += float(np.sum(difference**2))
+        count += difference.size
+    return float(np.sqrt(square / count)) if count else float("nan")
+
+
+def largest_force(ensemble: Ensemble, frame: Frame) -> float:
+    """Largest length of the models' mean force on an atom, eV/Å; Inf where it is not finite."""
+    mean = ensemble.predict(frame).forces.mean(axis=0)
+    largest = float(np.linalg.norm(mean, axis=1).max())
+    return largest if np.isfinite(largest) else float("inf")

@@ -1,0 +1,310 @@
+"""One round of learning on rank 0: select frames, label them, train, judge, publish. Knows nothing of LAMMPS."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+from lammps_dpgen.config.learn import LearnConfig
+from lammps_dpgen.ensemble import Ensemble
+from lammps_dpgen.errors import LearningError
+from lammps_dpgen.execution.base import Executor
+from lammps_dpgen.frame import Frame, LabelledFrame
+from lammps_dpgen.learning.bootstrap import Bootstrap
+from lammps_dpgen.learning.descriptor import Descriptor
+from lammps_dpgen.learning.ensembles import force_rmse, frame_error, open_ensemble
+from lammps_dpgen.learning.generations import publish_generation, train_generation
+from lammps_dpgen.learning.labels import POLL_INTERVAL, LabelResult, label_frames
+from lammps_dpgen.learning.logbook import Logbook
+from lammps_dpgen.learning.models import adopt_models, link_generation
+from lammps_dpgen.learning.selection import select
+from lammps_dpgen.learning.workers import label_executor, training_executor
+from lammps_dpgen.monitor.view import View
+from lammps_dpgen.store.ledger import Ledger
+from lammps_dpgen.store.records import Generation, StoredLabel
+from lammps_dpgen.store.run_folder import RunFolder
+
+#: New models may be this much worse than the old ones on the new labels where the old ones were already good.
+TOLERANCE = 1.5
+
+
+class Learner:
+    """Holds the open run folder of a learning run and its worker processes; a context manager.
+
+    Attributes
+    ----------
+    generation
+        The current one.
+    ensemble
+        Its models, loaded from their own files.
+    seconds
+        Wall time spent, by part: "labels", "training".
+    """
+
+    def __init__(self, config: LearnConfig, run: RunFolder, ledger: Ledger, logbook: Logbook, view: View) -> None:
+        self.config, self.run, self.ledger, self.logbook, self.view = config, run, ledger, logbook, view
+        self.seconds: Counter[str] = Counter()
+        self.generation: Generation | None = None
+        self.ensemble: Ensemble | None = None
+        self._previous: Ensemble | None = None
+        self._stack = ExitStack()
+        self._descriptors: dict[str, Descriptor] = {}
+        self._labels: Executor | None = None
+        self._trainings: Executor | None = None
+        self._counts: Counter[str] = Counter()
+        self._last_progress = 0.0
+        self._failed_batches = 0
+
+    def __enter__(self) -> Learner:
+        self._labels = self._stack.enter_context(label_executor(self.config))
+        self._trainings = self._stack.enter_context(training_executor(self.config))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def begin(self) -> None:
+        """Make or find generation 0, and finish what an earlier, killed process has begun.
+
+        Raises
+        ------
+        LearningError
+            There are no models and nothing to make them from.
+        """
+        assert self._labels is not None
+        assert self._trainings is not None
+        newest = self.ledger.latest_generation()
+        if newest is None:
+            newest = self._first_generation(self._labels, self._trainings)
+        else:
+            link_generation(self.run, newest)
+        self._adopt(newest)
+        waiting = [stored.frame for stored in self.ledger.frames("selected")]
+        if waiting or self._untrained():
+            self.view.message(f"an earlier start left {len(waiting)} frames to label; they come first")
+            self._label(waiting)
+            if self._untrained():
+                self._train("resume")
+
+    def learn(self, frames: Sequence[Frame], reason: str, step: int) -> bool:
+        """Label the best of the offered frames and train a generation on them.
+
+        Returns
+        -------
+        bool
+            True if there is a new generation; False if none of the frames was worth a label.
+
+        Raises
+        ------
+        LearningError
+            The labels of several batches failed one and all, or a training could not be mended.
+        """
+        chosen = self._select(frames, step)
+        if not chosen:
+            return False
+        self._label(chosen)
+        if not self._untrained():
+            return False
+        self._train(reason)
+        return True
+
+    def jump(self, frame: Frame) -> tuple[float, float]:
+        """How far model 1 moved in the last training: energy per atom (eV) and largest force change (eV/Å) on a frame."""
+        if self.ensemble is None or self._previous is None:
+            return float("nan"), float("nan")
+        old, new = self._previous.predict(frame), self.ensemble.predict(frame)
+        energy = float(new.energies[0] - old.energies[0]) / frame.n_atoms
+        return energy, float(np.linalg.norm(new.forces[0] - old.forces[0], axis=1).max())
+
+    def labels_left(self) -> int | None:
+        """How many labels the limit leaves; None without a limit."""
+        limit = self.config.limits.labels
+        return None if limit is None else max(0, limit - self.ledger.counts().labels)
+
+    def _first_generation(self, labels: Executor, trainings: Executor) -> Generation:
+        begin = time.monotonic()
+        boot = self.config.bootstrap()
+        if boot is not None:
+            self.view.phase("bootstrap", "labels and models of the initial structures")
+            generation = Bootstrap(boot, self.run, self.ledger, self.logbook, self.view).make(labels, trainings)
+        elif self.config.initial_models:
+            generation = adopt_models(self.ledger, self.run, self.config.initial_models, self.config.type_map)
+        else:
+            raise LearningError(
+                f"{self.run.path} has no models; give structures (generation 0 is made from them) or initial_models in "
+                "the configuration, or run 'lammps-dpgen bootstrap' first"
+            )
+        self.seconds["training"] += time.monotonic() - begin
+        return generation
+
+    def _adopt(self, generation: Generation) -> None:
+        self.generation, self.ensemble = generation, open_ensemble(self.run, generation)
+
+    def _untrained(self) -> list[StoredLabel]:
+        return self.ledger.labels(self.config.labeler.settings_hash, untrained=True)
+
+    def _select(self, frames: Sequence[Frame], step: int) -> list[Frame]:
+        settings = self.config.selection
+        left = self.labels_left()
+        if left is not None and left < settings.batch:
+            settings = settings.model_copy(update={"batch": max(1, left)})
+        labelled = [stored.frame for stored in self.ledger.labels(self.config.labeler.settings_hash)]
+        aside = [stored.hash for stored in self.ledger.frames("set_aside")]
+        number = self.generation.number if self.generation else 0
+        rng = np.random.default_rng([self.config.seed, number, max(0, step)])
+        selection = select(
+            frames, settings=settings, rng=rng, labelled=labelled, already=aside, descriptors=self._descriptors
+        )
+        self.ledger.add_frames(selection.frames)
+        self.logbook.write(
+            "selection",
+            step,
+            n_offered=selection.n_offered,
+            n_duplicates=selection.n_duplicates,
+            n_bad_box=selection.n_bad_box,
+            n_too_close=selection.n_too_close,
+            n_selected=selection.n_selected,
+        )
+        return selection.frames
+
+    def _label(self, frames: Sequence[Frame]) -> None:
+        """Label frames, and note how wrong the current models were on them."""
+        assert self._labels is not None
+        begin = time.monotonic()
+        self.view.phase("labels", f"{len(frames)} frames")
+        self._counts = Counter(total=len(frames))
+        results = label_frames(
+            self._labels,
+            self.ledger,
+            frames,
+            self.config.labeler,
+            self.run.labels,
+            on_result=self._label_done,
+            sleep=self._wait,
+        )
+        self.seconds["labels"] += time.monotonic() - begin
+        self._refuse_hopeless_labeler(results)
+
+    def _label_done(self, result: LabelResult) -> None:
+        assert self.ensemble is not None
+        assert self.generation is not None
+        self._counts["failed" if result.label is None else "done"] += 1
+        frame = result.frame
+        self.logbook.write("label", frame.origin.step, frame=frame.hash, seconds=result.seconds, error=result.error)
+        if result.label is not None:
+            error = frame_error(self.ensemble, LabelledFrame(frame, result.label))
+            self.ledger.record_model_error(
+                frame.hash, result.label.settings_hash, generation=self.generation.number, **vars(error)
+            )
+        self.view.labels(self._counts["done"], self._counts["total"], self._counts["failed"])
+
+    def _refuse_hopeless_labeler(self, results: Sequence[LabelResult]) -> None:
+        if not results or any(result.label is not None for result in results):
+            self._failed_batches = 0
+            return
+        self._failed_batches += 1
+        tries = self.config.safe_points.tries
+        causes = Counter(result.error for result in results)
+        cause, number = causes.most_common(1)[0]
+        text = f"all {len(results)} labels of a pause failed; most often ({number}): {cause}"
+        self.view.message(text)
+        if self._failed_batches >= tries:
+            raise LearningError(
+                f"{text}. That happened in {tries} pauses one after another, so the labeler is at fault and not the "
+                f"frames; see {self.run.labels}. Frames, labels and models are stored: mend the labeler and run again"
+            )
+
+    def _train(self, reason: str) -> None:
+        """Train the next generation on everything, and publish it if it is better on the new labels."""
+        assert self._trainings is not None
+        assert self.ensemble is not None
+        assert self.generation is not None
+        begin = time.monotonic()
+        number = self.generation.number + 1
+        new = [LabelledFrame(stored.frame, stored.label) for stored in self._untrained()]
+        before = force_rmse(self.ensemble, new)
+        for attempt in range(self.config.training_patience + 1):
+            self.view.phase("training", f"generation {number} on {self.ledger.counts().labels} labels")
+            trained = train_generation(
+                self._trainings,
+                self.ledger,
+                self.run,
+                self.config,
+                number=number,
+                reason=reason,
+                warm_start=attempt == 0,
+                attempt=attempt,
+                patience=self.config.training_patience,
+                on_event=self._training_event,
+                sleep=self._wait_for_training,
+            )
+            models = open_ensemble(self.run, trained.generation)
+            after = force_rmse(models, new)
+            if self._improved(before, after):
+                break
+            cause = f"force RMSE on the new labels {before:.4f} eV/Å before, {after:.4f} after"
+            self.logbook.write("training_rejected", generation=number, index=-1, cause=cause)
+            self.view.message(f"generation {number} rejected: {cause}")
+        else:
+            raise LearningError(
+                f"generation {number} did not improve in {self.config.training_patience + 1} trainings, warm-started "
+                f"and from scratch: {cause}. Everything is stored. Give the trainer more steps or a larger net, in a "
+                "new run folder that imports these labels"
+            )
+        self.generation = publish_generation(
+            self.ledger, self.run, trained, force_rmse_before=before, force_rmse_after=after
+        )
+        self._previous, self.ensemble = self.ensemble, models
+        n_labels = self.generation.n_labels
+        self.logbook.write(
+            "generation", number=number, force_rmse_before=before, force_rmse_after=after, n_labels=n_labels
+        )
+        self.view.message(f"generation {number}: {n_labels} labels, new frames {before:.3f} -> {after:.3f} eV/Å")
+        self.seconds["training"] += time.monotonic() - begin
+
+    @staticmethod
+    def _improved(before: float, after: float) -> bool:
+        """Tell whether a training helped: better on the new labels, or no worse than noise where they were fine."""
+        if not np.isfinite(after):
+            return False
+        good_already = 0.02  # eV/Å, below what a small net reaches on a melt
+        return after < before or (before < good_already and after < TOLERANCE * before)
+
+    def _training_event(self, kind: str, data: Mapping[str, Any]) -> None:
+        self.logbook.write(kind, **data)
+        if kind == "training":
+            rmse = float("nan") if data["rmse"] is None else data["rmse"]
+            self.view.training(data["generation"], data["index"], data["steps"], data["steps"], rmse)
+        else:
+            self.view.message(f"training of model {data['index']} rejected: {data['cause']}")
+
+    def _wait(self) -> None:
+        self.view.tick()
+        time.sleep(POLL_INTERVAL)
+
+    def _wait_for_training(self) -> None:
+        if self.generation is not None and time.monotonic() - self._last_progress > 1.0:
+            self._last_progress = time.monotonic()
+            for index in range(self.config.models):
+                self._show_training(self.generation.number + 1, index)
+        self._wait()
+
+    def _show_training(self, number: int, index: int) -> None:
+        """Read the last row of a learning curve that is being written."""
+        try:
+            rows = (self.run.training_of(number, index) / "lcurve.out").read_text().splitlines()
+            words = rows[-1].split()
+            step, rmse = int(words[0]), float(words[-2])
+        except (OSError, ValueError, IndexError):
+            return
+        self.view.training(number, index, step, self._training_steps(), rmse)
+
+    def _training_steps(self) -> int:
+        settings = self.config.trainer.settings
+        warm = settings.get("warm_start") or {}
+        return int(warm.get("training_reuse_numb_steps") or settings.get("steps") or 1)
