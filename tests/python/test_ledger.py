@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import event, insert, update
+from sqlalchemy import create_engine, event, insert, update
 
 from lammps_dpgen.errors import StoreError
 from lammps_dpgen.frame import Frame, FrameOrigin, Label
@@ -47,8 +47,31 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "ledger.db"
 
 
+DATABASE_URL = "LAMMPS_DPGEN_TEST_DATABASE"
+
+
+@pytest.fixture(params=["sqlite", pytest.param("server", marks=pytest.mark.optional)])
+def location(request: pytest.FixtureRequest, path: Path) -> Path | str:
+    """Where a new ledger can be made: a file, and an empty database of a server where one is named."""
+    if request.param == "sqlite":
+        return path
+    url = os.environ.get(DATABASE_URL)
+    if not url:
+        pytest.skip(f"set {DATABASE_URL} to the URL of a PostgreSQL database that may be emptied")
+    engine = create_engine(url)
+    schema.metadata.drop_all(engine)
+    engine.dispose()
+    return url
+
+
 @pytest.fixture
-def ledger(path: Path) -> Iterator[Ledger]:
+def ledger(location: Path | str) -> Iterator[Ledger]:
+    with Ledger.open(location, config_hash="c" * 64) as opened:
+        yield opened
+
+
+@pytest.fixture
+def sqlite_ledger(path: Path) -> Iterator[Ledger]:
     with Ledger.open(path, config_hash="c" * 64) as opened:
         yield opened
 
@@ -61,11 +84,11 @@ def labelled(ledger: Ledger, count: int) -> list[str]:
 
 
 class TestFrames:
-    def test_a_frame_comes_back_exactly(self, ledger: Ledger, path: Path) -> None:
+    def test_a_frame_comes_back_exactly(self, ledger: Ledger, location: Path | str) -> None:
         origin = FrameOrigin("md", "candidate", "heat", "fcc", 2, 1, 5000, 10.0, 300.5, -0.25, 0.0712, float("nan"))
         frame = make_frame(1, pbc=(True, False, True), origin=origin, spread=np.array([0.1, 1 / 3, 1e-300, 0.0712]))
         ledger.add_frames([frame])
-        with Ledger.open(path, config_hash=None) as reader:
+        with Ledger.open(location, config_hash=None) as reader:
             (stored,) = reader.frames()
         assert stored.state == "selected"
         assert stored.cause == ""
@@ -269,18 +292,19 @@ def test_events_in_order_and_by_kind(ledger: Ledger, tmp_path: Path) -> None:
 
 
 class TestOpening:
-    def test_everything_is_there_after_reopening(self, path: Path) -> None:
-        with Ledger.open(path, config_hash="c") as ledger:
+    def test_everything_is_there_after_reopening(self, location: Path | str) -> None:
+        with Ledger.open(location, config_hash="c") as ledger:
             labelled(ledger, 2)
-        with Ledger.open(str(path), config_hash="c") as ledger:
+            ledger.add_event("start")
+        with Ledger.open(location, config_hash="c") as ledger:
             assert len(ledger.labels()) == 2
-            assert [event.kind for event in ledger.events()] == []
+            assert [event.kind for event in ledger.events()] == ["start"]
 
-    def test_a_reader_sees_the_run_and_changes_nothing(self, ledger: Ledger, path: Path) -> None:
-        labelled(ledger, 1)
+    def test_a_reader_sees_the_run_and_changes_nothing(self, sqlite_ledger: Ledger, path: Path) -> None:
+        labelled(sqlite_ledger, 1)
         with Ledger.open(path, config_hash=None) as reader:
             assert reader.counts().labels == 1
-            ledger.add_frames([make_frame(7)])
+            sqlite_ledger.add_frames([make_frame(7)])
             assert reader.counts().frames["selected"] == 1
             with pytest.raises(StoreError, match="for reading only"):
                 reader.add_event("start")
@@ -290,10 +314,10 @@ class TestOpening:
             Ledger.open(path, config_hash=None)
         assert not path.exists()
 
-    def test_another_configuration(self, path: Path) -> None:
-        Ledger.open(path, config_hash="a" * 64).close()
+    def test_another_configuration(self, location: Path | str) -> None:
+        Ledger.open(location, config_hash="a" * 64).close()
         with pytest.raises(StoreError, match=r"another configuration \(hash aaaaaaaaaaaa, this one bbbbbbbbbbbb\)"):
-            Ledger.open(path, config_hash="b" * 64)
+            Ledger.open(location, config_hash="b" * 64)
 
     @pytest.mark.parametrize("config_hash", ["c", None])
     def test_a_newer_schema(self, path: Path, config_hash: str | None) -> None:
@@ -327,14 +351,14 @@ class TestOpening:
             Ledger.open("://", config_hash="c")
         assert caught.value.__suppress_context__
 
-    def test_a_database_that_another_program_locks(self, ledger: Ledger, path: Path) -> None:
+    def test_a_database_that_another_program_locks(self, sqlite_ledger: Ledger, path: Path) -> None:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN EXCLUSIVE")
         for config_hash in ("c" * 64, None):
             with pytest.raises(StoreError, match=r"locked by another process for 0\.1 s; find the program"):
                 Ledger.open(path, config_hash=config_hash, busy_timeout=0.1)
         other.close()
-        ledger.add_event("start")
+        sqlite_ledger.add_event("start")
 
     def test_a_database_that_cannot_be_written(self) -> None:
         with tempfile.TemporaryDirectory() as name:  # not tmp_path, which pytest closes to other users
@@ -350,7 +374,7 @@ class TestOpening:
         assert "it cannot be written; make the file and its folder writable" in refusal
         assert counts.startswith("Counts(")
 
-    def test_the_rollback_journal_is_used(self, ledger: Ledger, path: Path) -> None:
+    def test_the_rollback_journal_is_used(self, sqlite_ledger: Ledger, path: Path) -> None:
         with sqlite3.connect(path) as database:
             assert database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
 
@@ -439,8 +463,9 @@ def test_a_reader_undoes_a_transaction_that_a_kill_broke(path: Path) -> None:
         assert reader.counts().frames["selected"] == 100
 
 
-def test_ten_thousand_labels(ledger: Ledger) -> None:
+def test_ten_thousand_labels(sqlite_ledger: Ledger) -> None:
     """What is asked again and again is answered from indexes: SQLite's own plan says so."""
+    ledger = sqlite_ledger
     frames = [make_frame(seed, n_atoms=2) for seed in range(10_000)]
     hashes = ledger.add_frames(frames)
     _record_all(ledger, frames)

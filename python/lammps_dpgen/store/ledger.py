@@ -393,10 +393,9 @@ class Ledger:
             return connection.execute(query).mappings().all()
 
     def _insert_new(self, table: Table) -> sqlite.Insert | postgresql.Insert:
-        """Return an INSERT that leaves a row alone which is there already."""
-        if self._database.dialect == "postgresql":
-            return postgresql.insert(table).on_conflict_do_nothing()
-        return sqlite.insert(table).on_conflict_do_nothing()
+        """Return an INSERT that leaves a row alone which is there already; its ``rowcount`` tells."""
+        insert_into = postgresql.insert if self._database.dialect == "postgresql" else sqlite.insert
+        return insert_into(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
     def _frame_number(self, connection: Connection, frame_hash: str) -> tuple[int, int]:
         """Return a frame's number and how many atoms it has."""
