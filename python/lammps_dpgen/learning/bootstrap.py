@@ -21,6 +21,7 @@ from lammps_dpgen.learning.generations import publish_generation, train_generati
 from lammps_dpgen.learning.labels import LabelResult, Sleep, check_labeler, label_frames, sleep_between_polls
 from lammps_dpgen.learning.logbook import Logbook
 from lammps_dpgen.learning.models import link_generation
+from lammps_dpgen.learning.training_progress import TrainingProgress
 from lammps_dpgen.learning.workers import label_executor, training_executor
 from lammps_dpgen.monitor.journal import Journal
 from lammps_dpgen.monitor.view import View
@@ -84,12 +85,16 @@ class Bootstrap:
         self._config, self._run, self._ledger, self._logbook = config, run, ledger, logbook
         self._view, self._sleep = progress, sleep
         self._counts: Counter[str] = Counter()
+        self._trainings: TrainingProgress | None = None
 
     def make(self, labels: Executor, trainings: Executor) -> Generation:
         """Label the initial structures and train generation 0; the ledger has no generation yet."""
         self._logbook.write("bootstrap", structures=[source.generator for source in self._config.structures])
         self._label(labels)
         self._show("training", "generation 0")
+        self._trainings = (
+            None if self._view is None else TrainingProgress(self._view, self._run, 0, self._config.models)
+        )
         trained = train_generation(
             trainings,
             self._ledger,
@@ -153,6 +158,8 @@ class Bootstrap:
             self._view.phase(phase, detail)
 
     def _wait(self) -> None:
+        if self._trainings is not None:
+            self._trainings.look()
         if self._view is not None:
             self._view.tick()
         self._sleep()
