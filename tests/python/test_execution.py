@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -261,6 +262,15 @@ def test_cancel_kills_and_reports_everything(
         until(lambda pid=pid: not alive(pid), "the end of the process")
     executor.submit(task("Arithmetic.add", {"a": 1.0}, id="0"))
     assert finish(executor)["0"].error is None
+
+
+def test_cancel_keeps_what_was_finished(executor: LocalExecutor, task: Callable[..., Task], tmp_path: Path) -> None:
+    executor.submit(task("Trouble.hang", {"pids": str(tmp_path / "pids")}, id="hangs"))
+    executor.submit(task("Arithmetic.add", {"a": 1.0}, id="done"))
+    pipes = [place.worker._answers for place in executor._places]
+    until(lambda: select.select(pipes, [], [], 0)[0], "an answer that nobody has read")
+    assert {outcome.task.id for outcome in executor.cancel("enough")} == {"hangs"}
+    assert {outcome.task.id for outcome in executor.poll()} == {"done"}
 
 
 def test_leaving_kills_everything(task: Callable[..., Task], tmp_path: Path) -> None:

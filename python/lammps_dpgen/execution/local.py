@@ -115,7 +115,12 @@ class LocalExecutor:
         return done
 
     def cancel(self, reason: str) -> list[Outcome]:
-        """Kill what runs, drop what waits, and return an outcome with `reason` for each."""
+        """Kill what runs, drop what waits, and return an outcome with `reason` for each.
+
+        What was finished before is not lost: the next :meth:`poll` returns it.
+        """
+        for place in list(self._places):
+            self._look_at(place)
         cancelled = []
         for place in [place for place in self._places if place.job is not None]:
             job = self._release(place)

@@ -34,7 +34,7 @@ STALE_AFTER = 300.0
 
 #: After a take-over, so that of two jobs that do it at the same moment only the last one goes on.
 _SETTLE = 0.1
-#: A process found by its number is the owner if it began within so many seconds of the time noted.
+#: A process found by its number is the owner if it began at the time noted, up to this (ticks or seconds).
 _START_TOLERANCE = 2.0
 
 
@@ -47,7 +47,7 @@ class LockOwner:
     host, pid
         Machine and process number.
     started
-        When the process began, seconds since 1970 by its machine's clock.
+        When the process began: clock ticks since boot on Linux, seconds since 1970 elsewhere.
     processes
         Which process table the number belongs to: a machine's boot, and the container on it.
     token
@@ -144,7 +144,7 @@ def owner_runs(owner: LockOwner) -> bool | None:
         return None
     try:
         process = psutil.Process(owner.pid)
-        same = abs(process.create_time() - owner.started) < _START_TOLERANCE
+        same = abs(_start_of(process) - owner.started) < _START_TOLERANCE
         return bool(same and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
@@ -154,7 +154,7 @@ def owner_runs(owner: LockOwner) -> bool | None:
 
 def _own_content() -> bytes:
     process = psutil.Process()
-    owner = LockOwner(platform.node(), process.pid, process.create_time(), _process_table(), uuid.uuid4().hex)
+    owner = LockOwner(platform.node(), process.pid, _start_of(process), _process_table(), uuid.uuid4().hex)
     return json.dumps(asdict(owner)).encode() + b"\n"
 
 
@@ -257,6 +257,13 @@ def _busy(path: Path, owner: LockOwner | None, age: float, stale_after: float, *
     return (
         f"the run folder {path.parent} is in use by {_name(owner)}, heartbeat {age:.0f} s ago (lock {path}); {advice}"
     )
+
+
+def _start_of(process: psutil.Process) -> float:
+    """Return when a process began; on Linux in ticks since boot, which no correction of the clock moves."""
+    with suppress(OSError):
+        return float(Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[19])
+    return float(process.create_time())
 
 
 def _process_table() -> str:
