@@ -140,7 +140,7 @@ execution: {width: 0}
         "line 11, limits.lables: unknown key; did you mean 'labels'?",
         "line 12, selection.box.min_angel: unknown key; did you mean 'min_angle'?",
         "line 13, execution.width: got 0; allowed: auto, or a number of cores of at least 1",
-        "fix: missing; required: ID of the ``fix dpgen`` in the LAMMPS script",
+        "fix: missing; required: ID of the 'fix dpgen' in the LAMMPS script",
     ):
         assert expected in message
 

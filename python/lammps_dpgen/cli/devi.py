@@ -40,7 +40,8 @@ def run_devi(
     source
         File in any format that ASE knows, a deepmd/npy system, or a folder of such systems.
     relative, relative_v
-        Levels of the relative deviations (eV/Å, eV/atom).
+        Levels of the relative deviations (eV/Å, eV/atom). The virial's is taken component by component, as
+        DeePMD-kit's pair style does; ``dp model-devi`` divides by the length of the mean virial instead.
     trust, trust_v
         Windows (eV/Å, eV/atom) by which the frames are classified and counted.
 

@@ -48,7 +48,7 @@ def _purpose(model: type[BaseModel], location: Location, data: Any) -> str:
     for current in _models_at(model, location[:-1], data):
         field = current.model_fields.get(str(location[-1]))
         if field is not None and field.description:
-            return "required: " + " ".join(field.description.split())
+            return "required: " + " ".join(field.description.split()).replace("``", "'")
     return "required"
 
 

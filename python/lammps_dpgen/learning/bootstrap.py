@@ -141,6 +141,8 @@ class Bootstrap:
         self._counts["failed" if result.label is None else "done"] += 1
         self._logbook.write("label", frame=result.frame.hash, seconds=result.seconds, error=result.error)
         if self._view is not None:
+            if result.error is not None:
+                self._view.message(f"no label for a frame of {result.frame.formula}: {result.error}")
             self._view.labels(self._counts["done"], self._counts["total"], self._counts["failed"])
 
     def _training_event(self, kind: str, data: Mapping[str, Any]) -> None:
