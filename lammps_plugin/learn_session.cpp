@@ -51,6 +51,14 @@ void stay_loaded()
   if (dladdr(reinterpret_cast<void *>(&stay_loaded), &info)) dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
+/// False where a new LAMMPS instance lies at the address of one that was closed without a detach.
+bool run_is_ours(LAMMPS *lmp)
+{
+  if (!lmp->input || !lmp->input->command_map) return false;
+  const auto run = lmp->input->command_map->find("run");
+  return run != lmp->input->command_map->end() && run->second == wrapped_command("run");
+}
+
 /// Sets a flag for as long as it lives, also where LAMMPS throws.
 class FlagGuard {
  public:
@@ -71,8 +79,7 @@ LearnSession &LearnSession::attach(LAMMPS *lmp, const std::string &fix_id, LookH
 {
   stay_loaded();
   auto &session = sessions()[lmp];
-  const bool ours = lmp->input->command_map->at("run") == wrapped_command("run");
-  if (!session || !ours) session.reset(new LearnSession(lmp));    // not ours: another instance at an old address
+  if (!session || !run_is_ours(lmp)) session.reset(new LearnSession(lmp));
   session->fix_id_ = fix_id;
   session->look_hook_ = look;
   session->pause_hook_ = pause;
@@ -107,7 +114,9 @@ LearnSession &LearnSession::of(LAMMPS *lmp)
 
 void LAMMPS_NS::learn_session_reloaded(LAMMPS *lmp)
 {
-  if (LearnSession *session = LearnSession::find(lmp)) session->after_clear();
+  LearnSession *session = LearnSession::find(lmp);
+  if (session && run_is_ours(lmp)) session->after_clear();
+  else sessions().erase(lmp);
 }
 
 /* ----------------------------------------------------------------------

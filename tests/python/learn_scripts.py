@@ -1,17 +1,13 @@
-"""Input scripts that are run twice, as they are and as a learning run, and the program that runs them.
+"""Input scripts that are run twice, as they are and as a learning run, and what it takes to run them.
 
-``python learn_scripts.py FOLDER NAME...`` runs the named scenarios (all, without names) in FOLDER and writes what
-happened to ``FOLDER/results.json`` on rank 0. One program runs many of them, since importing LAMMPS takes seconds.
-Models are analytic, so that nothing is trained: every look with a deviation at or above the lower bound is a candidate.
+One program (``learn_cases.py``) runs them all, since importing LAMMPS takes seconds. Models are analytic, so that nothing is trained: every look with a deviation at or above the lower bound is a candidate.
 """
 
 from __future__ import annotations
 
 import ctypes
-import json
 import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -231,16 +227,3 @@ def start(folder: Path) -> Runner:
         prepare(folder)
     comm.Barrier()
     return Runner(folder, comm)
-
-
-def main(folder: Path, names: Sequence[str]) -> None:
-    runner = start(folder)
-    results = {
-        name: {"plain": runner.run(name, False), "learn": runner.run(name, True)} for name in (names or SCRIPTS)
-    }
-    if runner.comm.rank == 0:
-        (folder / "results.json").write_text(json.dumps(results))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve(), sys.argv[2:])
