@@ -55,12 +55,15 @@ def begin(runner: Runner, name: str, box: str, body: str, trust: str = TRUSTED, 
 
 
 def repeat(runner: Runner, name: str) -> dict[str, Any]:
-    """Run to step 200, go back to step 100 and run the second half again."""
+    """Run to step 100 and on to 200, go back to step 100 and run the second half again."""
     box, integrator = REPEATED[name]
     library = runner.library
     lmp = begin(runner, name, box, integrator)
     library.call("set_safe_points", lmp, 100, 3)
-    lmp.command("run 200")
+    lmp.command("run 100")
+    middle, before = state(lmp), owners(lmp)
+    lmp.command("run 100")
+    moved = len(before - owners(lmp))
     first = state(lmp) | {"energy": lmp.get_thermo("etotal")}
     points = library.safe_points(lmp)
     library.call("rollback", lmp, points.index(100))
@@ -68,7 +71,12 @@ def repeat(runner: Runner, name: str) -> dict[str, Any]:
     lmp.command("run 100 pre no")
     second = state(lmp) | {"energy": lmp.get_thermo("etotal")}
     lmp.close()
-    return {"first": first, "second": second, "points": points, "kept": kept}
+    return {"first": first, "middle": middle, "second": second, "points": points, "kept": kept, "moved": moved}
+
+
+def owners(lmp: Any) -> set[int]:
+    """Return the ids of the atoms of this rank."""
+    return set(lmp.numpy.extract_atom("id")[: lmp.extract_setting("nlocal")].tolist())
 
 
 def refuse(runner: Runner, name: str) -> dict[str, Any]:
@@ -118,8 +126,9 @@ def touched_between_runs(runner: Runner) -> dict[str, Any]:
     lmp.command("run 20")
     touched = runner.library.safe_points(lmp)
     lmp.commands_string("replicate 2 1 1\nrun 20")
+    replicated = lmp.get_natoms()
     lmp.close()
-    return {"untouched": untouched, "touched": touched}
+    return {"untouched": untouched, "touched": touched, "replicated": replicated}
 
 
 def main(folder: Path) -> None:
@@ -127,12 +136,14 @@ def main(folder: Path) -> None:
     if runner.comm.rank == 0:
         (folder / "fragile.model").write_text((folder / "a.model").read_text() + "nan_below 2.4\n")
     runner.comm.Barrier()
-    results = {
+    results: dict[str, Any] = {
         "repeat": {name: repeat(runner, name) for name in REPEATED},
         "refuse": {name: refuse(runner, name) for name in REFUSED},
         "pause": roll_back_in_pause(runner),
         "touched": touched_between_runs(runner),
     }
+    moved = runner.comm.allreduce(results["repeat"]["npt_tilted"]["moved"])
+    results["migrated"] = {"ranks": runner.comm.size, "atoms": moved}
     if runner.comm.rank == 0:
         (folder / "results.json").write_text(json.dumps(results))
 
