@@ -30,11 +30,11 @@ class ReuseSettings(BaseModel):
     which is n_old / (n_old + x n_new) with the numbers of frames; ``auto`` is ``auto:10``."""
     training_reuse_numb_steps: int | None = Field(default=None, ge=1)
     """Steps; null: as many as from scratch."""
-    training_reuse_start_lr: float | None = Field(default=1e-3, gt=0.0)
+    training_reuse_start_lr: float | None = Field(default=None, gt=0.0)
     """First learning rate; null: as from scratch."""
-    training_reuse_start_pref_e: float | None = Field(default=0.1, ge=0.0)
+    training_reuse_start_pref_e: float | None = Field(default=None, ge=0.0)
     """First prefactor of the energy; null: as from scratch."""
-    training_reuse_start_pref_f: float | None = Field(default=100.0, ge=0.0)
+    training_reuse_start_pref_f: float | None = Field(default=None, ge=0.0)
     """First prefactor of the forces; null: as from scratch."""
 
     @field_validator("training_reuse_old_ratio")
