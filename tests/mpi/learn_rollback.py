@@ -19,8 +19,8 @@ TRUSTED = "100.0 200.0"
 HOT = "velocity all create 4000.0 12345\n"
 CSVR = NVE + "fix bath all temp/berendsen 2000 2000 0.1\n"
 
-#: Box and integrator of the trajectories that are rolled back and repeated. The bath of the third one acts at the end of
-#: the step, after fix dpgen has looked.
+#: Box and integrator of the trajectories that are rolled back and repeated. The bath of the third one acts at the end
+#: of the step, after fix dpgen has looked.
 REPEATED = {
     "nve": (CUBE, NVE),
     "nvt": (CUBE, NVT),

@@ -31,7 +31,9 @@ class Cases:
     def __init__(self, runner: Runner) -> None:
         self.runner, self.library = runner, runner.library
 
-    def begin(self, name: str, outcome: Callable[[Any], int] = lambda lmp: 0, learning: bool = True) -> tuple[Any, list[int]]:
+    def begin(
+        self, name: str, outcome: Callable[[Any], int] = lambda lmp: 0, learning: bool = True
+    ) -> tuple[Any, list[int]]:
         """Start LAMMPS with the usual atoms; return it with the list to which the steps of its pauses go."""
         self.runner.enter(name)
         lmp = self.runner.lammps("log.lammps")
@@ -139,7 +141,9 @@ class Cases:
 def main(folder: Path, names: list[str]) -> None:
     runner = start(folder)
     results: dict[str, Any] = {
-        "scripts": {name: {"plain": runner.run(name, False), "learn": runner.run(name, True)} for name in names or SCRIPTS}
+        "scripts": {
+            name: {"plain": runner.run(name, False), "learn": runner.run(name, True)} for name in names or SCRIPTS
+        }
     }
     if not names:
         cases = Cases(runner)

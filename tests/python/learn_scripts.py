@@ -1,6 +1,7 @@
 """Input scripts that are run twice, as they are and as a learning run, and what it takes to run them.
 
-One program (``learn_cases.py``) runs them all, since importing LAMMPS takes seconds. Models are analytic, so that nothing is trained: every look with a deviation at or above the lower bound is a candidate.
+One program (``learn_cases.py``) runs them all, since importing LAMMPS takes seconds. Models are analytic, so that nothing
+is trained: every look with a deviation at or above the lower bound is a candidate.
 """
 
 from __future__ import annotations
@@ -67,7 +68,9 @@ SCRIPTS: dict[str, str] = {
     + "variable s equal step\nfix stop all halt 5 v_s == 55 error continue\n"
     + "run 80 every 30 'print \"$(step)\" append every.txt'\n",
     "timeout": NVE + "run 20\ntimer timeout 0\nrun 20\ntimer timeout off\nrun 20\n",
-    "minimize": "minimize 1.0e-6 1.0e-6 5 20\n" + NVE + "velocity all create 900 77\nrun 40\n"
+    "minimize": "minimize 1.0e-6 1.0e-6 5 20\n"
+    + NVE
+    + "velocity all create 900 77\nrun 40\n"
     + "minimize 1.0e-6 1.0e-6 5 20\nvelocity all create 900 78\nrun 40\n",
     "velocity": NVT + "run 30\nvelocity all scale 500\nrun 30\nvelocity all create 700 55 rot yes\nrun 30\n",
     "output": NVT
