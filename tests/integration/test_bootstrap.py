@@ -158,6 +158,14 @@ def test_labeler_that_cannot_work_is_refused_before_any_label(tmp_path: Path, cl
     assert not label_log(tmp_path)
 
 
+def test_trainer_that_cannot_work_is_refused_before_any_label(tmp_path: Path, clean_env: dict[str, str]) -> None:
+    write(tmp_path, trainer={"name": "deepmd", "settings": {"sel": [20, 30]}})
+    run = start(COMMAND, tmp_path, clean_env, 300, False)
+    assert run.returncode == 2
+    assert "trainer: sel has 2 numbers, the type map has 1 elements" in run.output
+    assert not label_log(tmp_path)
+
+
 def test_structures_with_an_element_that_the_type_map_lacks(tmp_path: Path, clean_env: dict[str, str]) -> None:
     write(tmp_path, structures=[{"generator": "prototype", "element": "Cu"}])
     run = start(COMMAND, tmp_path, clean_env, 300, False)

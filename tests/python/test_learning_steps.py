@@ -16,8 +16,9 @@ from lammps_dpgen.config.bootstrap import BootstrapConfig
 from lammps_dpgen.errors import ConfigError, LearningError, StoreError
 from lammps_dpgen.execution.base import Outcome, Task
 from lammps_dpgen.frame import Frame, Label
+from lammps_dpgen.learning.checks import check_labeler, check_trainer
 from lammps_dpgen.learning.generations import publish_generation, train_generation, training_seed
-from lammps_dpgen.learning.labels import LabelResult, check_labeler, label_frames
+from lammps_dpgen.learning.labels import LabelResult, label_frames
 from lammps_dpgen.learning.models import adopt_models, link_generation
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.run_folder import RunFolder
@@ -153,10 +154,16 @@ class TestLabels:
             label_frames(executor, ledger, [frame(0)], config.labeler, run.labels)
         assert ledger.counts().labels == 0
 
-    def test_the_labelers_check(self, config: BootstrapConfig, run: RunFolder) -> None:
-        check_labeler(ScriptedExecutor(lambda task: {}), config.labeler, ["Al"], run.labels)
-        with pytest.raises(ConfigError, match="labeler: no file x"):
-            check_labeler(ScriptedExecutor(lambda task: "no file x"), config.labeler, ["Al"], run.labels)
+
+def test_checks_are_told_in_the_parts_own_words(config: BootstrapConfig, run: RunFolder) -> None:
+    executor = ScriptedExecutor(lambda task: {})
+    check_labeler(executor, config.labeler, ["Al"], run.labels)
+    check_trainer(executor, config.trainer, ["Al"], run.training)
+    assert [task.payload for task in executor.tasks] == [{"species": ["Al"]}, {"type_map": ["Al"]}]
+    with pytest.raises(ConfigError, match="labeler: no file x"):
+        check_labeler(ScriptedExecutor(lambda task: "no file x"), config.labeler, ["Al"], run.labels)
+    with pytest.raises(ConfigError, match="trainer: no torch"):
+        check_trainer(ScriptedExecutor(lambda task: "no torch"), config.trainer, ["Al"], run.training)
 
 
 class Trainings:

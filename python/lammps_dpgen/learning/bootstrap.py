@@ -17,8 +17,9 @@ from lammps_dpgen.config.bootstrap import BootstrapConfig
 from lammps_dpgen.errors import ConfigError, LearningError
 from lammps_dpgen.execution.base import Executor
 from lammps_dpgen.frame import Frame
+from lammps_dpgen.learning.checks import check_labeler, check_trainer
 from lammps_dpgen.learning.generations import publish_generation, train_generation
-from lammps_dpgen.learning.labels import LabelResult, Sleep, check_labeler, label_frames, sleep_between_polls
+from lammps_dpgen.learning.labels import LabelResult, Sleep, label_frames, sleep_between_polls
 from lammps_dpgen.learning.logbook import Logbook
 from lammps_dpgen.learning.models import link_generation
 from lammps_dpgen.learning.training_progress import TrainingProgress
@@ -90,6 +91,7 @@ class Bootstrap:
     def make(self, labels: Executor, trainings: Executor) -> Generation:
         """Label the initial structures and train generation 0; the ledger has no generation yet."""
         self._logbook.write("bootstrap", structures=[source.generator for source in self._config.structures])
+        check_trainer(trainings, self._config.trainer, self._config.type_map, self._run.training, sleep=self._wait)
         self._label(labels)
         self._show("training", "generation 0")
         self._trainings = (

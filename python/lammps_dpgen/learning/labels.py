@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lammps_dpgen.config.parts import LabelerSection
-from lammps_dpgen.errors import ConfigError, LearningError
+from lammps_dpgen.errors import LearningError
 from lammps_dpgen.execution.base import Executor, Outcome, Task
 from lammps_dpgen.frame import Frame, Label
 from lammps_dpgen.labeling.service import SERVICE
@@ -135,35 +135,3 @@ def _record(ledger: Ledger, frame: Frame, outcome: Outcome, settings_hash: str) 
         )
     ledger.record_label(frame.hash, label)
     return LabelResult(frame, label, attempts=attempts, seconds=seconds)
-
-
-def check_labeler(
-    executor: Executor,
-    labeler: LabelerSection,
-    species: Sequence[str],
-    scratch: Path,
-    *,
-    sleep: Sleep = sleep_between_polls,
-) -> None:
-    """Let the labeler look at its settings before any label is paid, in a worker as the labels.
-
-    Raises
-    ------
-    ConfigError
-        What is missing, in the labeler's own words.
-    """
-    task = Task(
-        id="check of the labeler",
-        service=SERVICE,
-        service_settings=labeler.service_settings(),
-        method="check",
-        payload={"species": list(species)},
-        folder=scratch / "check",
-        timeout=labeler.timeout,
-        retries=0,
-    )
-    executor.submit(task)
-    while not (outcomes := executor.poll()):
-        sleep()
-    if outcomes[0].value is None:
-        raise ConfigError(f"labeler: {outcomes[0].error}")
