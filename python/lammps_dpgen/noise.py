@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 #: Lines that are no news to anybody: CPU features, one-off hints, and the CUDA library that a CPU machine lacks.
 _NOISE = re.compile(
@@ -42,6 +43,32 @@ def quiet_loading() -> Iterator[None]:
             for line in held:
                 if line.strip() and not _NOISE.match(line):
                     os.write(2, line)
+
+
+@contextmanager
+def divert_library_output(path: Path) -> Iterator[None]:
+    """Append what libraries print on standard output and error inside to a file; Python's own output stays where it was.
+
+    DeePMD-kit's pair style prints about each model that it loads, TensorFlow about anything, both past Python and LAMMPS.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    streams, kept = (sys.stdout, sys.stderr), (os.dup(1), os.dup(2))
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    sys.stdout, sys.stderr = (os.fdopen(os.dup(fd), "w", buffering=1, errors="replace") for fd in kept)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.close(file)
+    try:
+        yield
+    finally:
+        sys.stdout.close()
+        sys.stderr.close()
+        sys.stdout, sys.stderr = streams
+        for number, original in zip((1, 2), kept, strict=True):
+            os.dup2(original, number)
+            os.close(original)
 
 
 def silence_exit() -> None:

@@ -31,6 +31,7 @@ from lammps_dpgen.learning.trajectory import Reaction, Situation, Trajectory
 from lammps_dpgen.monitor.journal import Journal
 from lammps_dpgen.monitor.view import View, open_view
 from lammps_dpgen.mpi import on_root
+from lammps_dpgen.noise import divert_library_output
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.run_folder import RunFolder
 
@@ -82,6 +83,7 @@ def learn(script: Path, config: LearnConfig, variables: Mapping[str, list[str]],
     """
     threads_of_this_process()
     with ExitStack() as stack:
+        stack.enter_context(divert_library_output(RunFolder(config.run_folder).path / "log.libraries"))
         desk = on_root(comm, lambda: None) if comm.rank else None
         if comm.rank == 0:
             desk = _open_desk(script, config, comm, stack)
@@ -228,7 +230,7 @@ class LearningRun:
         self._tally.looks += 1
         self._tally.deviation += look.seconds
         if self._trajectory is None:
-            self._first_look(session)
+            self._first_look(session, look)
         if self._check_next_look:
             self._check_next_look = False
             self._check_driver(session)
@@ -239,13 +241,14 @@ class LearningRun:
         desk.looks.write(look, -1 if generation is None else generation.number)
         desk.view.md(look.step, look.last_step, look.temperature, look.deviation.max_f, look.trust)
 
-    def _first_look(self, session: LammpsSession) -> None:
+    def _first_look(self, session: LammpsSession, look: _core.Look) -> None:
         check_max_atoms(session.n_atoms, self._config.selection.max_atoms)
         session.check_models(self._hashes)
         self._every = session.api.every()
         every = self._config.safe_points.every or 10 * self._every
         session.api.set_safe_points(every, self._config.safe_points.keep)
         self._trajectory = Trajectory(self._config.safe_points, self._every, margin=every)
+        self._note("run", look.step, last=look.last_step, n_atoms=session.n_atoms, every=self._every, trust=list(look.trust))
 
     def _check_driver(self, session: LammpsSession) -> None:
         """Assert that the models which drive the MD are those of the current generation.
@@ -295,7 +298,7 @@ class LearningRun:
         assert session is not None
         api = session.api
         points = api.safe_points()
-        refusal = api.rollback_refusal(0) if points else ""
+        refusal = api.rollback_refusal() if points else ""
         situation = (pause, points, refusal, api.every())
         before = self._learning_seconds()
         orders: Orders = on_root(self._comm, lambda: self._decide(*situation))

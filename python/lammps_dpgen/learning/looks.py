@@ -33,8 +33,8 @@ class LookLog:
             self._file = path.open("a", encoding="utf-8")
         except OSError as error:
             raise StoreError(f"cannot write {path}: {error.strerror}; is the folder writable?") from error
-        if self._file.tell() == 0:
-            self._file.write(",".join(COLUMNS) + "\n")
+        # The row that a kill has torn is closed, so that it stays the only one that cannot be read.
+        self._file.write(",".join(COLUMNS) + "\n" if self._file.tell() == 0 else "\n")
         self._flushed = time.monotonic()
 
     def write(self, look: _core.Look, generation: int) -> None:

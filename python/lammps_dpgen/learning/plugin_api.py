@@ -130,10 +130,10 @@ class PluginApi:
         n = int(self._library.dpgen_safe_points(self._lmp, steps, 64))
         return [int(steps[k]) for k in range(max(0, n))]
 
-    def rollback_refusal(self, k: int) -> str:
-        """Why safe point `k` cannot be restored; empty if it can."""
+    def rollback_refusal(self) -> str:
+        """Why the newest safe point cannot be restored; empty if it can."""
         buffer = ctypes.create_string_buffer(_TEXT)
-        self._call("dpgen_rollback_refusal", ctypes.c_int(k), buffer, ctypes.c_int(_TEXT))
+        self._call("dpgen_rollback_refusal", buffer, ctypes.c_int(_TEXT))
         return buffer.value.decode()
 
     def roll_back(self, k: int) -> None:
