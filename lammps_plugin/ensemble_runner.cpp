@@ -48,9 +48,8 @@ EnsembleRunner::EnsembleRunner(LAMMPS *lmp, std::unique_ptr<dpgen::Ensemble> ens
 void EnsembleRunner::capture_pair_forces()
 {
   const double *f = atom->f[0];
-  const int n = atom->nlocal + (force->newton_pair ? atom->nghost : 0);
-  captured_.assign(3 * static_cast<std::size_t>(atom->nlocal + atom->nghost), 0.0);
-  for (int k = 0; k < 3 * n; ++k) captured_[k] = f[k] * units_.force;
+  captured_.resize(3 * static_cast<std::size_t>(atom->nlocal + atom->nghost));
+  for (std::size_t k = 0; k < captured_.size(); ++k) captured_[k] = f[k] * units_.force;
 }
 
 void EnsembleRunner::decide_reuse(bool allowed)
@@ -99,7 +98,7 @@ std::string EnsembleRunner::evaluate(NeighList *list, bool use_captured, int n_m
   const dpgen::AtomsView atoms{atom->nlocal, atom->nghost, positions_.data(), types_.data(), cell_};
   // A model that skipped a step may hold a list of atoms that have since been sorted or exchanged.
   const bool is_new = neighbor->ago == 0 || update->ntimestep != last_step_ + 1;
-  last_step_ = update->ntimestep;
+  last_step_ = n_models == ensemble_->n_models() ? update->ntimestep : never;
   const dpgen::NeighborView neighbors{list->inum, list->ilist, list->numneigh, list->firstneigh, NEIGHMASK, is_new};
   for (int m = 0; m < n_models; ++m) {
     dpgen::Prediction &prediction = predictions_[m];
@@ -111,7 +110,7 @@ std::string EnsembleRunner::evaluate(NeighList *list, bool use_captured, int n_m
         ensemble_->evaluate(m, atoms, neighbors, prediction);
       } catch (const std::exception &error) {
         prediction.forces.assign(3 * static_cast<std::size_t>(atoms.n_local + atoms.n_ghost), 0.0);
-        last_step_ = -2;
+        last_step_ = never;
         return error.what();
       }
     }

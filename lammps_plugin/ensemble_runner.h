@@ -56,7 +56,8 @@ class EnsembleRunner : protected Pointers {
   std::vector<int> model_types_;    // by LAMMPS type, from 1
   bool reuse_ = false;
   double reuse_difference_ = HUGE_VAL;
-  std::int64_t last_step_ = -2;
+  static constexpr std::int64_t never = -2;
+  std::int64_t last_step_ = never;    // of the last evaluation of all models
 
   std::vector<double> positions_, captured_;
   std::vector<int> types_;

@@ -183,7 +183,10 @@ void FixDpgen::init()
                    "Fix dpgen {}: special_bonds drops 1-{} neighbors from the list that the models need; use "
                    "'special_bonds lj/coul 1 1 1' (or 1.0e-50 where a factor must vanish)", id, k + 1);
 
-  if (neighbor->exclude && comm->me == 0)
+  if (!force->newton_pair)
+    error->all(FLERR, "Fix dpgen {}: newton is off for pairs, but the models' forces on ghost atoms must be summed up; use "
+               "'newton on'", id);
+  if (neighbor->nex_type + neighbor->nex_group + neighbor->nex_mol > 0 && comm->me == 0)
     error->warning(FLERR, "Fix dpgen {}: neigh_modify exclude drops neighbors; the models do not see the excluded pairs", id);
 
   s.respa = utils::strmatch(update->integrate_style, "^respa");
@@ -432,10 +435,11 @@ void FixDpgen::judge()
   all.finish(s.deviation);
   std::vector<dpgen::Virial> all_virials(n_models);
   for (int m = 0; m < n_models; ++m) std::copy_n(&totals[3 + 9 * m], 9, all_virials[m].begin());
-  dpgen::virial_deviation(all_virials, double(atom->natoms), s.options.relative_v * s.units.energy, s.deviation);
+  dpgen::virial_deviation(all_virials, std::max(1.0, double(atom->natoms)), s.options.relative_v * s.units.energy, s.deviation);
   to_run_units();
 
   s.frame_class = dpgen::classify(s.deviation.max_f, s.deviation.max_v, s.options.trust);
+  if (!std::isfinite(s.deviation.max_v)) s.frame_class = FrameClass::failed;    // without vtrust too
   for (int m = 0; m < n_models; ++m)
     if (totals[3 + 9 * n_models + m] > 0.0) say_not_finite(m);
 }

