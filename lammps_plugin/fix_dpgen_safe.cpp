@@ -66,19 +66,24 @@ constexpr Irreversible irreversible[] = {
 };
 
 /// State per atom that does not change while atoms move, so that it need not be rewound.
-constexpr const char *constant_per_atom[] = {"STORE/ATOM", "STORE/PERATOM", "spring/self", "store/state", "property/atom"};
+constexpr const char *constant_per_atom[] = {"STORE/ATOM", "STORE/PERATOM", "spring/self", "store/state",
+                                             "property/atom"};
 
 /// Monte Carlo and insertion fixes compare the step in their state with the current one, and need not repeat their
 /// random numbers; averages keep the discarded interval.
-constexpr const char *not_rewound[] = {"gcmc",         "widom",       "atom/swap",        "mol/swap", "neighbor/swap", "sgcmc",
-                                       "mixed/swap",   "deposit",     "pour",             "ave/",     "charge/regulation",
-                                       "evaporate",    "dpgen"};
+constexpr const char *not_rewound[] = {
+    "gcmc",    "widom", "atom/swap", "mol/swap",          "neighbor/swap", "sgcmc", "mixed/swap",
+    "deposit", "pour",  "ave/",      "charge/regulation", "evaporate",     "dpgen"};
 
-bool begins_with(const char *style, const char *begin) { return std::strncmp(style, begin, std::strlen(begin)) == 0; }
+bool begins_with(const char *style, const char *begin)
+{
+  return std::strncmp(style, begin, std::strlen(begin)) == 0;
+}
 
 template <std::size_t N> bool listed(const char *style, const char *const (&list)[N])
 {
-  return std::any_of(std::begin(list), std::end(list), [style](const char *begin) { return begins_with(style, begin); });
+  return std::any_of(std::begin(list), std::end(list),
+                     [style](const char *begin) { return begins_with(style, begin); });
 }
 
 /// The data that a fix would put into a restart file (without the leading size), on rank 0. Collective.
@@ -112,7 +117,8 @@ struct FixDpgenSafe::Ring {
   int free_slot() const
   {
     for (int slot = 0; slot < keep; ++slot)
-      if (std::none_of(points.begin(), points.end(), [slot](const SafePoint &p) { return p.slot == slot; })) return slot;
+      if (std::none_of(points.begin(), points.end(), [slot](const SafePoint &p) { return p.slot == slot; }))
+        return slot;
     return 0;
   }
 };
@@ -178,11 +184,20 @@ void FixDpgenSafe::take()
 {
   Ring &ring = *ring_;
   if (static_cast<int>(ring.points.size()) >= ring.keep) ring.points.pop_back();
-  SafePoint point{update->ntimestep, ring.next_serial++, ring.free_slot(),
+  SafePoint point{update->ntimestep,
+                  ring.next_serial++,
+                  ring.free_slot(),
                   {{domain->boxlo[0], domain->boxlo[1], domain->boxlo[2]},
                    {domain->boxhi[0], domain->boxhi[1], domain->boxhi[2]},
-                   domain->xy, domain->xz, domain->yz},
-                  atom->natoms, atom->nbonds, atom->nangles, atom->ndihedrals, atom->nimpropers, {}};
+                   domain->xy,
+                   domain->xz,
+                   domain->yz},
+                  atom->natoms,
+                  atom->nbonds,
+                  atom->nangles,
+                  atom->ndihedrals,
+                  atom->nimpropers,
+                  {}};
   for (int i = 0; i < atom->nlocal; ++i) {
     double *row = ring.row(i) + point.slot * slot_width;
     row[0] = point.serial;
@@ -260,8 +275,8 @@ std::string FixDpgenSafe::refusal(int k) const
   MPI_Allreduce(counts, totals, 2, MPI_LMP_BIGINT, MPI_SUM, world);
   all = totals[1];
   if (all != point.natoms || totals[0] != point.natoms)
-    return fmt::format("atoms were created or lost since step {}: {} atoms then, {} now, {} of them the same", point.step,
-                       point.natoms, all, totals[0]);
+    return fmt::format("atoms were created or lost since step {}: {} atoms then, {} now, {} of them the same",
+                       point.step, point.natoms, all, totals[0]);
   return "";
 }
 

@@ -1,5 +1,5 @@
-// fix dpgen/safe: safe points of a learning run, configurations that the trajectory can be rolled back to. Internal: the
-// learning run adds it (learn_session.h); there is no reason to write it in an input script.
+// fix dpgen/safe: safe points of a learning run, configurations that the trajectory can be rolled back to. Internal:
+// the learning run adds it (learn_session.h); there is no reason to write it in an input script.
 #ifndef LMP_FIX_DPGEN_SAFE_H
 #define LMP_FIX_DPGEN_SAFE_H
 

@@ -67,7 +67,8 @@ const char *dpgen_last_error()
 int dpgen_attach(void *lmp, const char *fix_id, void (*look)(const void *), int (*pause)(const void *))
 {
   return guarded([&] {
-    if (!lmp || !fix_id || !*fix_id) throw dpgen::InputError("attach needs a LAMMPS instance and the id of a fix dpgen");
+    if (!lmp || !fix_id || !*fix_id)
+      throw dpgen::InputError("attach needs a LAMMPS instance and the id of a fix dpgen");
     LearnSession::attach(static_cast<LAMMPS *>(lmp), fix_id, look, pause);
     return 0;
   });

@@ -1,7 +1,8 @@
-// The C face of the learning run, for Python's ctypes: one shared library, the one that LAMMPS has loaded as its plugin.
+// The C face of the learning run, for Python's ctypes: one shared library, the one that LAMMPS has loaded as its
+// plugin.
 //
-// All functions are called on all ranks of the LAMMPS instance. They return 0, or -1 and a message in dpgen_last_error().
-// No C++ exception leaves them. `lmp` is the LAMMPS instance (lammps.lammps().lmp).
+// All functions are called on all ranks of the LAMMPS instance. They return 0, or -1 and a message in
+// dpgen_last_error(). No C++ exception leaves them. `lmp` is the LAMMPS instance (lammps.lammps().lmp).
 #ifndef DPGEN_LEARN_API_H
 #define DPGEN_LEARN_API_H
 
@@ -16,7 +17,8 @@ DPGEN_API const char *dpgen_last_error();
 ///
 /// look(const dpgen::Look *): at each look, on every rank; may be null.
 /// pause(const dpgen::Pause *): between two complete steps, on every rank; may give LAMMPS commands. Returns 0: go on;
-/// 1: end this run command; 2: end this and all later run commands; 3: stop with an error. The worst of all ranks holds.
+/// 1: end this run command; 2: end this and all later run commands; 3: stop with an error. The worst of all ranks
+/// holds.
 DPGEN_API int dpgen_attach(void *lmp, const char *fix_id, void (*look)(const void *), int (*pause)(const void *));
 /// Gives LAMMPS its own commands back.
 DPGEN_API int dpgen_detach(void *lmp);
@@ -36,7 +38,8 @@ DPGEN_API int dpgen_set_safe_points(void *lmp, int every, int keep);
 DPGEN_API int dpgen_safe_points(void *lmp, long long *steps, int n);
 /// Why the newest safe point cannot be restored; empty if it can.
 DPGEN_API int dpgen_rollback_refusal(void *lmp, char *buffer, int size);
-/// Back to safe point k (0 is the newest); newer ones are dropped. The step number stays. Only in a pause or between run commands.
+/// Back to safe point k (0 is the newest); newer ones are dropped. The step number stays. Only in a pause or between
+/// run commands.
 DPGEN_API int dpgen_rollback(void *lmp, int k);
 }
 

@@ -21,27 +21,54 @@ namespace {
 
 constexpr const char *monitored_drivers[] = {"minimize", "rerun"};
 constexpr int n_monitored = sizeof monitored_drivers / sizeof monitored_drivers[0];
-constexpr const char *refused_drivers[] = {"temper", "temper/npt", "temper/grem", "neb",
-                                           "neb/spin", "prd", "tad", "hyper"};
+constexpr const char *refused_drivers[] = {"temper",   "temper/npt", "temper/grem", "neb",
+                                           "neb/spin", "prd",        "tad",         "hyper"};
 constexpr int n_refused = sizeof refused_drivers / sizeof refused_drivers[0];
 
 using CommandCreator = Command *(*)(LAMMPS *);
 
-Command *create_replicate(LAMMPS *lmp) { return new ReplicateWithoutSafePoints(lmp); }
-Command *create_run(LAMMPS *lmp) { return new LearnRun(lmp); }
+Command *create_replicate(LAMMPS *lmp)
+{
+  return new ReplicateWithoutSafePoints(lmp);
+}
+Command *create_run(LAMMPS *lmp)
+{
+  return new LearnRun(lmp);
+}
 
 /// LAMMPS' creators are plain functions, so that each name needs one of its own.
-template <int n> Command *create_refused(LAMMPS *lmp) { return new RefusedDriver(lmp, refused_drivers[n]); }
+template <int n> Command *create_refused(LAMMPS *lmp)
+{
+  return new RefusedDriver(lmp, refused_drivers[n]);
+}
 
-constexpr CommandCreator refused_creators[n_refused] = {
-    create_refused<0>, create_refused<1>, create_refused<2>, create_refused<3>,
-    create_refused<4>, create_refused<5>, create_refused<6>, create_refused<7>};
+constexpr CommandCreator refused_creators[n_refused] = {create_refused<0>, create_refused<1>, create_refused<2>,
+                                                        create_refused<3>, create_refused<4>, create_refused<5>,
+                                                        create_refused<6>, create_refused<7>};
 
-template <int n> Command *create_monitored(LAMMPS *lmp) { return new MonitoredDriver(lmp, monitored_drivers[n]); }
+template <int n> Command *create_monitored(LAMMPS *lmp)
+{
+  return new MonitoredDriver(lmp, monitored_drivers[n]);
+}
 
 constexpr CommandCreator monitored_creators[n_monitored] = {create_monitored<0>, create_monitored<1>};
 
-const char *yes_no(bool yes) { return yes ? "yes" : "no"; }
+const char *yes_no(bool yes)
+{
+  return yes ? "yes" : "no";
+}
+
+/// A run command under way; where LAMMPS throws, it is not under way any more either.
+class RunGuard {
+ public:
+  RunGuard(LearnSession &session, bigint first, bigint last) : session_(session) { session.begin_run(first, last); }
+  ~RunGuard() { session_.leave_run(); }
+  RunGuard(const RunGuard &) = delete;
+  RunGuard &operator=(const RunGuard &) = delete;
+
+ private:
+  LearnSession &session_;
+};
 
 void call(Command *command, std::vector<std::string> words)
 {
@@ -96,8 +123,7 @@ std::optional<RunRequest> RunRequest::parse(const std::vector<std::string> &word
       if (request.every <= 0 || request.commands.empty()) return std::nullopt;
       if (request.commands == std::vector<std::string>{"NULL"}) request.commands.clear();
       break;
-    } else
-      return std::nullopt;
+    } else return std::nullopt;
   }
   if (request.n_steps < 0 || request.n_steps > MAXSMALLINT) return std::nullopt;
   return request;
@@ -133,10 +159,10 @@ void LearnRun::command(int narg, char **arg)
     call_original(session, words);    // says what is wrong
     return;
   }
-  session.begin_run(update->ntimestep, update->ntimestep + request->n_steps);
+  const RunGuard guard(session, update->ntimestep, update->ntimestep + request->n_steps);
   if (request->every) run_every(session, *request);
   else run_with_pauses(session, *request, request->n_steps, request->pre, request->post);
-  session.end_run();
+  session.note_state();
 }
 
 /* ----------------------------------------------------------------------
@@ -152,8 +178,9 @@ bool LearnRun::run_with_pauses(LearnSession &session, const RunRequest &request,
   while (true) {
     pre = pre || session.needs_setup();
     session.begin_segment(first, pre);
-    call_original(session, {std::to_string(last - update->ntimestep), "start", start, "stop", stop, "pre", yes_no(pre),
-                            "post", yes_no(post)});
+    call_original(session,
+                  {std::to_string(last - update->ntimestep), "start", start, "stop", stop, "pre", yes_no(pre), "post",
+                   yes_no(post)});
     if (!session.stop_requested()) return true;
     const PauseOutcome outcome = session.pause();
     if (outcome == PauseOutcome::stopped_by_other) return true;
@@ -209,8 +236,10 @@ void RefusedDriver::command(int narg, char **arg)
 {
   LearnSession &session = LearnSession::of(lmp);
   if (session.fix())
-    error->all(FLERR, "Command {} is not driven by run; a learning run cannot pause it. Remove fix {} before it (unfix), "
-               "or run the script without learning", name_, session.fix_id());
+    error->all(FLERR,
+               "Command {} is not driven by run; a learning run cannot pause it. Remove fix {} before it (unfix), "
+               "or run the script without learning",
+               name_, session.fix_id());
   const std::unique_ptr<Command> original(session.original_command(name_));
   call(original.get(), std::vector<std::string>(arg, arg + narg));
 }

@@ -38,7 +38,10 @@ std::map<LAMMPS *, std::unique_ptr<LearnSession>> &sessions()
 }
 
 /// LAMMPS' creators are plain functions, so that each style name needs one of its own.
-template <int n> Pair *create_noted_pair(LAMMPS *lmp) { return LearnSession::of(lmp).original_pair(pair_styles[n]); }
+template <int n> Pair *create_noted_pair(LAMMPS *lmp)
+{
+  return LearnSession::of(lmp).original_pair(pair_styles[n]);
+}
 
 using PairCreator = Pair *(*)(LAMMPS *);
 constexpr PairCreator noted_pairs[n_pair_styles] = {create_noted_pair<0>, create_noted_pair<1>, create_noted_pair<2>,
@@ -48,7 +51,8 @@ constexpr PairCreator noted_pairs[n_pair_styles] = {create_noted_pair<0>, create
 void stay_loaded()
 {
   Dl_info info;
-  if (dladdr(reinterpret_cast<void *>(&stay_loaded), &info)) dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+  if (dladdr(reinterpret_cast<void *>(&stay_loaded), &info))
+    dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
 /// False where a new LAMMPS instance lies at the address of one that was closed without a detach.
@@ -91,8 +95,7 @@ LearnSession &LearnSession::attach(LAMMPS *lmp, const std::string &fix_id, LookH
 void LearnSession::detach(LAMMPS *lmp)
 {
   LearnSession &session = of(lmp);
-  if (session.running_)
-    throw dpgen::InputError("a learning run cannot be detached while a run command is under way");
+  if (session.running_) throw dpgen::InputError("a learning run cannot be detached while a run command is under way");
   session.unwrap();
   if (FixDpgen *fix = session.fix()) fix->set_listener(nullptr);
   session.remove_safe_fix();
@@ -148,7 +151,8 @@ void LearnSession::unwrap()
   for (const auto &[name, creator] : commands_) (*lmp_->input->command_map)[name] = creator;
   for (int n = 0; n < n_pair_styles; ++n) {
     const auto entry = lmp_->force->pair_map->find(pair_styles[n]);
-    if (entry != lmp_->force->pair_map->end() && entry->second == noted_pairs[n]) entry->second = pairs_.at(pair_styles[n]);
+    if (entry != lmp_->force->pair_map->end() && entry->second == noted_pairs[n])
+      entry->second = pairs_.at(pair_styles[n]);
   }
 }
 
@@ -209,7 +213,8 @@ void LearnSession::remove_safe_fix()
 void LearnSession::set_safe_points(bigint every, int keep)
 {
   if (every < 0 || keep < 0)
-    throw dpgen::InputError(fmt::format("safe points every {} steps, {} kept; both must be 0 (none) or more", every, keep));
+    throw dpgen::InputError(
+        fmt::format("safe points every {} steps, {} kept; both must be 0 (none) or more", every, keep));
   every_ = every;
   keep_ = keep;
   if (FixDpgenSafe *safe = safe_fix()) safe->configure(every, keep);
@@ -280,9 +285,8 @@ void LearnSession::listen()
   if (FixDpgen *learning = fix()) learning->set_listener(this);
 }
 
-void LearnSession::end_run()
+void LearnSession::note_state()
 {
-  running_ = false;
   if (const FixDpgenSafe *safe = safe_fix()) end_fingerprint_ = safe->fingerprint();
 }
 
@@ -327,11 +331,12 @@ PauseOutcome LearnSession::pause()
   last_pause_ = lmp_->update->ntimestep;
   if (pauses_here_ > max_pauses_per_step)
     lmp_->error->all(FLERR, "Learning run paused {} times at step {} without one step in between", max_pauses_per_step,
-               lmp_->update->ntimestep);
+                     lmp_->update->ntimestep);
 
   const PauseOutcome outcome = ask_controller(learning, reason);
   needs_setup_ = true;
-  if (outcome == PauseOutcome::error) lmp_->error->all(FLERR, "learning run stopped; see the message of the controller");
+  if (outcome == PauseOutcome::error)
+    lmp_->error->all(FLERR, "learning run stopped; see the message of the controller");
   if (outcome == PauseOutcome::end_all) {
     ended_ = true;
     lmp_->timer->force_timeout();

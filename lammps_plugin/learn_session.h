@@ -20,10 +20,11 @@ class Pair;
 /// What becomes of a run command after a pause; the numbers are those that the pause hook returns.
 enum class PauseOutcome {
   go_on = 0,
-  end_run = 1,       ///< the trajectory is set aside: this run command ends here
-  end_all = 2,       ///< this and all later run commands end
-  error = 3,         ///< the controller failed and has said why
-  stopped_by_other   ///< fix halt stopped the run at the same step: nothing is learnt, the run ends as it would without us
+  end_run = 1,        ///< the trajectory is set aside: this run command ends here
+  end_all = 2,        ///< this and all later run commands end
+  error = 3,          ///< the controller failed and has said why
+  stopped_by_other    ///< fix halt stopped the run at the same step: nothing is learnt, the run ends as it would
+                      ///< without us
 };
 
 class LearnSession : public LookListener {
@@ -71,7 +72,9 @@ class LearnSession : public LookListener {
   void begin_run(bigint first, bigint last);
   /// LAMMPS is about to run the steps after `first`, or what a pause has left of them; with a setup or not.
   void begin_segment(bigint first, bool with_setup);
-  void end_run();
+  void leave_run() { running_ = false; }
+  /// Remembers the atoms as a run command left them, so that changes before the next one are noticed.
+  void note_state();
   /// The learning fix, if there is one, tells this session about its looks.
   void listen();
   /// True if the learning fix has ended the run that LAMMPS just left.

@@ -60,6 +60,7 @@ class Cases:
                 steps.append(lmp.extract_global("ntimestep"))
 
         error = message_of(runs)
+        self.library.call("detach", lmp)  # also after an error
         lmp.close()
         return {"steps": steps, "pauses": pauses, "error": error}
 

@@ -1,7 +1,7 @@
 """Input scripts that are run twice, as they are and as a learning run, and what it takes to run them.
 
-One program (``learn_cases.py``) runs them all, since importing LAMMPS takes seconds. Models are analytic, so that nothing
-is trained: every look with a deviation at or above the lower bound is a candidate.
+One program (``learn_cases.py``) runs them all, since importing LAMMPS takes seconds. Models are analytic, so that
+nothing is trained: every look with a deviation at or above the lower bound is a candidate.
 """
 
 from __future__ import annotations
