@@ -81,11 +81,10 @@ def test_the_default_input_is_complete(systems: dict[str, tuple[str, ...]]) -> N
     settings = DeepmdSettings(numb_steps=1000, disp_freq=300, sel=(40,), start_lr=0.004)
     content = training_input(settings, job(systems))
     assert content["model"]["descriptor"]["sel"] == [40]
-    assert content["learning_rate"] == {"type": "exp", "start_lr": 0.004, "stop_lr": 1e-5, "decay_steps": 10}
+    assert content["learning_rate"] == {"type": "exp", "start_lr": 0.004, "stop_lr": 1e-4, "decay_steps": 10}
     assert content["training"]["training_data"]["systems"] == list(systems["old"])
     assert "auto_prob" not in content["training"]["training_data"]
     assert content["training"]["disp_freq"] == 250  # the curve ends with the last step
-    assert content["training"]["save_freq"] == 1000
     seeds = [content["model"]["descriptor"]["seed"], content["model"]["fitting_net"]["seed"]]
     assert len({*seeds, content["training"]["seed"]}) == 3
     deepmd.check_input(content)
@@ -237,11 +236,12 @@ def test_a_later_training_equals_one_in_a_fresh_process(systems: dict[str, tuple
 
 @pytest.mark.models
 def test_a_users_input_is_trained(systems: dict[str, tuple[str, ...]], tmp_path: Path) -> None:
-    settings = DeepmdSettings(input=USERS, disp_freq=25)
-    result = DeepmdTrainer(settings).train(job(systems), tmp_path / "training")
-    assert result.steps == 50
-    assert [row[0] for row in result.curve] == [0, 25, 50]
-    assert result.warm_start == str(tmp_path / "training" / "model.ckpt-50")
+    prime = {**USERS, "training": {**USERS["training"], "numb_steps": 31}}  # no divisor but 1 for the curve
+    result = DeepmdTrainer(DeepmdSettings(input=prime, disp_freq=10)).train(job(systems), tmp_path / "training")
+    assert result.steps == 31
+    assert [row[0] for row in result.curve] == [0, 10, 20, 30]
+    assert result.warm_start == str(tmp_path / "training" / "model.ckpt-31")
+    assert Path(result.model).is_file()
 
 
 @pytest.mark.models

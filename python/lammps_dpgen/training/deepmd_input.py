@@ -54,7 +54,8 @@ def training_input(settings: DeepmdSettings, job: TrainingJob) -> Input:
     if not isinstance(steps, int) or steps < 1:
         raise ConfigError(f"training.numb_steps of the DeePMD-kit input is {steps!r}; give a positive number of steps")
     training["disp_freq"] = _divisor(steps, settings.disp_freq)
-    training["save_freq"] = steps
+    # One checkpoint, at the end: never at a multiple, which DeePMD-kit looks at only where it prints a line.
+    training["save_freq"] = steps + 1
     training["save_ckpt"] = CHECKPOINT
     training["disp_file"] = LEARNING_CURVE
     training["max_ckpt_keep"] = 1

@@ -86,7 +86,7 @@ class DeepmdSettings(TrainerSettings):
     """Training steps from scratch."""
     start_lr: float = Field(default=5e-3, gt=0.0)
     """First learning rate."""
-    stop_lr: float = Field(default=1e-5, gt=0.0)
+    stop_lr: float = Field(default=1e-4, gt=0.0)
     """Last learning rate; it decays exponentially, in a hundred stairs."""
     start_pref_e: float = Field(default=0.02, ge=0.0)
     """First prefactor of the energy in the loss."""
