@@ -74,7 +74,7 @@ install: $(INSTALLED) ## Build the package and install it, with all that it need
 
 .PHONY: demo
 demo: $(INSTALLED) ## Aluminium heated into the melt while it learns: runs/demo/report.html
-	$(BIN)/python examples/demo/run.py $(DEMO_ARGS)
+	$(BIN)/python examples/03-melt-aluminium/run.py $(DEMO_ARGS)
 
 .PHONY: bench
 bench: $(INSTALLED) ## Measure the cost of fix dpgen against pair_style deepmd: a table

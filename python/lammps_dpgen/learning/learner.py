@@ -16,6 +16,7 @@ from lammps_dpgen.errors import LearningError
 from lammps_dpgen.execution.base import Executor
 from lammps_dpgen.frame import Frame, LabelledFrame
 from lammps_dpgen.learning.bootstrap import Bootstrap
+from lammps_dpgen.learning.checks import check_labeler, check_trainer
 from lammps_dpgen.learning.descriptor import Descriptor
 from lammps_dpgen.learning.ensembles import force_rmse, frame_error, open_ensemble
 from lammps_dpgen.learning.generations import publish_generation, train_generation
@@ -23,6 +24,7 @@ from lammps_dpgen.learning.labels import POLL_INTERVAL, LabelResult, label_frame
 from lammps_dpgen.learning.logbook import Logbook
 from lammps_dpgen.learning.models import adopt_models, link_generation
 from lammps_dpgen.learning.selection import select
+from lammps_dpgen.learning.training_progress import TrainingProgress
 from lammps_dpgen.learning.workers import label_executor, training_executor
 from lammps_dpgen.monitor.view import View
 from lammps_dpgen.store.ledger import Ledger
@@ -44,11 +46,14 @@ class Learner:
         Its models, loaded from their own files.
     seconds
         Wall time spent, by part: "labels", "training".
+    seconds_in_rounds
+        The share of it that :meth:`learn` spent.
     """
 
     def __init__(self, config: LearnConfig, run: RunFolder, ledger: Ledger, logbook: Logbook, view: View) -> None:
         self.config, self.run, self.ledger, self.logbook, self.view = config, run, ledger, logbook, view
-        self.seconds: Counter[str] = Counter()
+        self.seconds: dict[str, float] = {"labels": 0.0, "training": 0.0}
+        self.seconds_in_rounds = 0.0
         self.generation: Generation | None = None
         self.ensemble: Ensemble | None = None
         self._previous: Ensemble | None = None
@@ -57,7 +62,7 @@ class Learner:
         self._labels: Executor | None = None
         self._trainings: Executor | None = None
         self._counts: Counter[str] = Counter()
-        self._last_progress = 0.0
+        self._progress: TrainingProgress | None = None
         self._failed_batches = 0
 
     def __enter__(self) -> Learner:
@@ -82,6 +87,7 @@ class Learner:
         if newest is None:
             newest = self._first_generation(self._labels, self._trainings)
         else:
+            self._check_parts(self._labels, self._trainings)
             link_generation(self.run, newest)
         self._adopt(newest)
         waiting = [stored.frame for stored in self.ledger.frames("selected")]
@@ -91,8 +97,15 @@ class Learner:
             if self._untrained():
                 self._train("resume")
 
-    def learn(self, frames: Sequence[Frame], reason: str, step: int) -> bool:
+    def learn(self, frames: Sequence[Frame], reason: str, step: int, audits: Sequence[Frame] = ()) -> bool:
         """Label the best of the offered frames and train a generation on them.
+
+        Parameters
+        ----------
+        frames
+            Candidates, and failed frames that are worth a label.
+        audits
+            Accurate frames, drawn at random, that are labelled in any case: they show what the window misses.
 
         Returns
         -------
@@ -104,9 +117,18 @@ class Learner:
         LearningError
             The labels of several batches failed one and all, or a training could not be mended.
         """
+        before = sum(self.seconds.values())
+        try:
+            return self._round(frames, reason, step, audits)
+        finally:
+            self.seconds_in_rounds += sum(self.seconds.values()) - before
+
+    def _round(self, frames: Sequence[Frame], reason: str, step: int, audits: Sequence[Frame]) -> bool:
         chosen = self._select(frames, step)
         if not chosen:
             return False
+        self.ledger.add_frames(audits)
+        chosen += audits
         self._label(chosen)
         if not self._untrained():
             return False
@@ -133,6 +155,7 @@ class Learner:
             self.view.phase("bootstrap", "labels and models of the initial structures")
             generation = Bootstrap(boot, self.run, self.ledger, self.logbook, self.view).make(labels, trainings)
         elif self.config.initial_models:
+            self._check_parts(labels, trainings)
             generation = adopt_models(self.ledger, self.run, self.config.initial_models, self.config.type_map)
         else:
             raise LearningError(
@@ -141,6 +164,11 @@ class Learner:
             )
         self.seconds["training"] += time.monotonic() - begin
         return generation
+
+    def _check_parts(self, labels: Executor, trainings: Executor) -> None:
+        species, type_map = sorted(self.config.type_map), self.config.type_map
+        check_labeler(labels, self.config.labeler, species, self.run.labels, sleep=self._wait)
+        check_trainer(trainings, self.config.trainer, type_map, self.run.training, sleep=self._wait)
 
     def _adopt(self, generation: Generation) -> None:
         self.generation, self.ensemble = generation, open_ensemble(self.run, generation)
@@ -228,6 +256,7 @@ class Learner:
         number = self.generation.number + 1
         new = [LabelledFrame(stored.frame, stored.label) for stored in self._untrained()]
         before = force_rmse(self.ensemble, new)
+        self._progress = TrainingProgress(self.view, self.run, number, self.config.models)
         for attempt in range(self.config.training_patience + 1):
             self.view.phase("training", f"generation {number} on {self.ledger.counts().labels} labels")
             trained = train_generation(
@@ -288,23 +317,6 @@ class Learner:
         time.sleep(POLL_INTERVAL)
 
     def _wait_for_training(self) -> None:
-        if self.generation is not None and time.monotonic() - self._last_progress > 1.0:
-            self._last_progress = time.monotonic()
-            for index in range(self.config.models):
-                self._show_training(self.generation.number + 1, index)
+        if self._progress is not None:
+            self._progress.look()
         self._wait()
-
-    def _show_training(self, number: int, index: int) -> None:
-        """Read the last row of a learning curve that is being written."""
-        try:
-            rows = (self.run.training_of(number, index) / "lcurve.out").read_text().splitlines()
-            words = rows[-1].split()
-            step, rmse = int(words[0]), float(words[-2])
-        except (OSError, ValueError, IndexError):
-            return
-        self.view.training(number, index, step, self._training_steps(), rmse)
-
-    def _training_steps(self) -> int:
-        settings = self.config.trainer.settings
-        warm = settings.get("warm_start") or {}
-        return int(warm.get("training_reuse_numb_steps") or settings.get("steps") or 1)

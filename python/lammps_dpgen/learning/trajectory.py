@@ -67,60 +67,87 @@ class Reaction:
 class Trajectory:
     """Remembers how far a trajectory has come, and how often it failed there.
 
+    Steps only rise, also when the walker returns to a safe point; positions are steps along the trajectory itself, less
+    what was discarded. A stretch is bounded: between two of its `tries` there are at most `keep` replays, each from an
+    older state than the one before.
+
     Parameters
     ----------
     settings
         Safe points, tries, rollback.
-    every
-        Interval of the looks that the script asks for, in steps.
     margin
         Steps; failures closer to the farthest one than this are one stretch.
     """
 
-    def __init__(self, settings: SafePoints, every: int, margin: int) -> None:
-        self._settings, self._every, self._margin = settings, every, margin
-        self._discarded = 0
+    def __init__(self, settings: SafePoints, margin: int) -> None:
+        self._settings, self._margin = settings, margin
+        self._returns: list[tuple[int, int]] = []  # from which step on how many steps are discarded
         self._farthest: int | None = None
         self._tries = 0
         self._replays = 0
+        self._origin: int | None = None  # position from which the replay under way began
+        self._every = 1
 
     def react(self, now: Situation) -> Reaction:
         """Decide what follows a pause."""
+        position = self._position(now.step)
+        if self._origin is None:
+            self._every = now.every
         if now.reason == "candidates":
-            self._replays = 0
-            return Reaction(learn=True, every=self._every)
-        self._note_failure(now.step - self._discarded)
+            # On known ground this is a try as well: what was learnt here before has not been enough.
+            self._tries += self._farthest is not None and position <= self._farthest
+            return self._learn(None, use_failed=False)
+        self._note_failure(position)
+        if self._tries >= self._settings.tries:
+            return Reaction(
+                give_up=f"the models failed once more at step {now.step}, on a stretch of the trajectory from which they "
+                f"had already learnt {self._tries} times (safe_points.tries)"
+            )
         can_return = self._settings.rollback and bool(now.safe_points) and not now.refusal
-        if now.n_candidates:
-            return self._learn(now, can_return, use_failed=False)
-        if can_return and (now.every > 1 or self._replays) and self._replays < self._settings.keep:
-            # An older point each time: the newest may lie beyond the last frame that could have been a candidate.
-            oldest_allowed = min(1, len(now.safe_points) - 1)
-            rollback = 0 if self._replays == 0 else oldest_allowed
-            self._replays += 1
-            return Reaction(rollback=rollback, every=1)
-        if now.failed_is_sane:
-            return self._learn(now, can_return, use_failed=True)
-        return Reaction(
-            give_up=f"the frame of step {now.step} failed, there was no candidate on the way to it even with a look at "
-            f"every step ({self._replays} replays), and it is beyond the sanity limits for a label"
-        )
+        if not now.n_candidates:
+            replay = self._replay_from(now) if can_return else None
+            if replay is not None:
+                self._replays += 1
+                self._origin = self._position(now.safe_points[replay])
+                return Reaction(rollback=replay, every=1)
+            if not now.failed_is_sane:
+                return Reaction(give_up=self._hopeless(now))
+        self._tries += 1
+        return self._learn(0 if can_return else None, use_failed=not now.n_candidates)
 
     def returned(self, from_step: int, to_step: int) -> None:
         """Note that the walker went back from one step to the state of another."""
-        self._discarded += from_step - to_step
+        self._returns.append((from_step, from_step - self._position(to_step)))
+
+    def _position(self, step: int) -> int:
+        return step - next((discarded for since, discarded in reversed(self._returns) if since <= step), 0)
 
     def _note_failure(self, position: int) -> None:
         if self._farthest is None or position > self._farthest + self._margin:
             self._tries = self._replays = 0
+            self._origin = None
         self._farthest = position if self._farthest is None else max(self._farthest, position)
 
-    def _learn(self, now: Situation, can_return: bool, *, use_failed: bool) -> Reaction:
-        self._tries += 1
+    def _replay_from(self, now: Situation) -> int | None:
+        """Return the newest safe point that is older than where the last replay began; None if a replay shows nothing new.
+
+        An older point each time: the newest may lie beyond the last frame that could have been a candidate.
+        """
+        if self._replays >= self._settings.keep or (self._origin is None and now.every == 1):
+            return None
+        positions = enumerate(map(self._position, now.safe_points))
+        return next((k for k, at in positions if self._origin is None or at < self._origin), None)
+
+    def _learn(self, rollback: int | None, *, use_failed: bool) -> Reaction:
         self._replays = 0
-        if self._tries > self._settings.tries:
-            return Reaction(
-                give_up=f"the models failed {self._tries} times on the same stretch of the trajectory, last at step "
-                f"{now.step}, and learnt from it {self._settings.tries} times (safe_points.tries)"
-            )
-        return Reaction(learn=True, use_failed=use_failed, rollback=0 if can_return else None, every=self._every)
+        self._origin = None
+        return Reaction(learn=True, use_failed=use_failed, rollback=rollback, every=self._every)
+
+    def _hopeless(self, now: Situation) -> str:
+        looked = (
+            f"even with a look at every step ({self._replays} replays)" if self._replays else "or no way back to it"
+        )
+        return (
+            f"the frame of step {now.step} failed, there was no candidate on the way to it, {looked}, and it is beyond the "
+            "sanity limits for a label"
+        )

@@ -1,0 +1,282 @@
+"""The desk of rank 0: run folder, ledger, view and learner, and the decision what follows a pause."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lammps_dpgen.config.learn import LearnConfig
+from lammps_dpgen.frame import Frame, FrameOrigin
+from lammps_dpgen.geometry import closest_contact
+from lammps_dpgen.learning.ensembles import largest_force
+from lammps_dpgen.learning.learner import Learner
+from lammps_dpgen.learning.logbook import Logbook
+from lammps_dpgen.learning.looks import LookLog
+from lammps_dpgen.learning.session import check_script
+from lammps_dpgen.learning.trajectory import Situation, Trajectory
+from lammps_dpgen.monitor.journal import Journal
+from lammps_dpgen.monitor.view import View, open_view
+from lammps_dpgen.store.ledger import Ledger
+from lammps_dpgen.store.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from lammps_dpgen import _core
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What all ranks do in LAMMPS after a pause.
+
+    Attributes
+    ----------
+    rollback
+        Safe point to return to (0 is the newest); None: none.
+    every
+        Interval of the looks from now on, in steps.
+    swap_to
+        SHA-256 of the models to load; empty: the old ones stay.
+    end
+        Why the run ends here; empty: it goes on.
+    """
+
+    rollback: int | None = None
+    every: int = 1
+    swap_to: tuple[str, ...] = ()
+    end: str = ""
+
+
+@dataclass(frozen=True)
+class WalkerState:
+    """What the walker knows at a pause: see :class:`Situation`."""
+
+    safe_points: Sequence[int]
+    refusal: str
+    every: int
+
+
+class Desk:
+    """What rank 0 keeps during a learning run; made by :func:`open_desk`."""
+
+    def __init__(
+        self,
+        script: Path,
+        config: LearnConfig,
+        run: RunFolder,
+        ledger: Ledger,
+        logbook: Logbook,
+        view: View,
+        learner: Learner,
+        looks: LookLog,
+    ) -> None:
+        self._script, self._config, self._run, self._ledger = script, config, run, ledger
+        self.logbook, self.view, self.learner, self.looks = logbook, view, learner, looks
+        self._started = time.monotonic()
+        self._pauses = self._rollbacks = 0
+
+    def begin(self, ranks: int) -> tuple[str, ...]:
+        """Make or find the models; return their hashes."""
+        self.logbook.write("start", script=self._script.name, ranks=ranks)
+        self.learner.begin()
+        self.show_totals()
+        self.view.phase("MD", self._script.name)
+        return self.model_hashes()
+
+    @property
+    def generation_number(self) -> int:
+        """Number of the current generation, -1 before there is one."""
+        return -1 if self.learner.generation is None else self.learner.generation.number
+
+    def model_hashes(self) -> tuple[str, ...]:
+        """SHA-256 of the current models."""
+        assert self.learner.generation is not None
+        return tuple(model.sha256 for model in self.learner.generation.models)
+
+    def note_look(self, look: _core.Look) -> None:
+        """Store and show a look."""
+        self.looks.write(look, self.generation_number)
+        self.view.md(look.step, look.last_step, look.temperature, look.deviation.max_f, look.trust)
+
+    def decide(
+        self, pause: _core.Pause, walker: WalkerState, trajectory: Trajectory, audits: Sequence[Frame]
+    ) -> Orders:
+        """Say what follows this pause; label and train where that is it."""
+        self._pauses += 1
+        self.looks.flush()
+        candidates = [frame_of(frame, "md", self.generation_number) for frame in pause.candidates]
+        failed = None if pause.failed is None else frame_of(pause.failed, "md", self.generation_number)
+        self._note_pause(pause, candidates, failed)
+        limit = self._limit_reached()
+        if limit:
+            return self._end(limit)
+        reaction = trajectory.react(
+            Situation(
+                reason=pause.reason,
+                step=pause.step,
+                n_candidates=len(candidates),
+                failed_is_sane=failed is not None and not self._insane(failed),
+                safe_points=walker.safe_points,
+                refusal=walker.refusal,
+                every=walker.every,
+            )
+        )
+        if reaction.give_up:
+            self.logbook.write("set_aside", pause.step, cause=reaction.give_up)
+            return self._end(f"trajectory set aside: {reaction.give_up}")
+        if walker.refusal and pause.reason == "failed":
+            self.view.message(f"no return to a safe point: {walker.refusal}")
+        if not reaction.learn:
+            return Orders(rollback=reaction.rollback, every=reaction.every)
+        frames = [*candidates, failed] if reaction.use_failed and failed is not None else candidates
+        learnt = self.learner.learn(frames, pause.reason, pause.step, audits)
+        return Orders(reaction.rollback, reaction.every, self.model_hashes() if learnt else ())
+
+    def note_rollback(self, step: int, to_step: int, every: int) -> None:
+        """Note that the walker returned to a safe point."""
+        self._rollbacks += 1
+        self.logbook.write("rollback", step, to_step=to_step, every=every)
+
+    def note_swap(self, frame: Frame, seconds: float) -> None:
+        """Report how far energy and forces of the frame at hand jump from the old to the new model 1."""
+        energy, force = self.learner.jump(frame)
+        self.logbook.write(
+            "swap",
+            frame.origin.step,
+            generation=self.generation_number,
+            energy_jump_per_atom=energy,
+            force_jump_max=force,
+            seconds=seconds,
+        )
+
+    def resume(self, step: int) -> None:
+        """Note that MD goes on."""
+        self.logbook.write("resume", step)
+        self.show_totals()
+        self.view.phase("MD", self._script.name)
+        self._write_status("MD", step)
+
+    def close(self, step: int, reason: str, cause: str, deviation: float, in_pauses: float) -> None:
+        """Write the last event, with where the time went (seconds).
+
+        Parameters
+        ----------
+        deviation
+            Spent on looks.
+        in_pauses
+            From the stop of each run to its resumption, labels and training included.
+        """
+        self.looks.flush()
+        learning = sum(self.learner.seconds.values())
+        other = max(0.0, in_pauses - self.learner.seconds_in_rounds)
+        md = max(0.0, time.monotonic() - self._started - learning - other - deviation)
+        seconds = {"md": md, "deviation": deviation, **self.learner.seconds, "other": other}
+        self.logbook.write("end", step, reason=reason, seconds=seconds, cause=cause)
+        self.view.phase("done", reason)
+        self._write_status("done", step)
+
+    def show_totals(self) -> None:
+        """Show counts and limits."""
+        limits = self._config.limits
+        self.view.totals(
+            self.generation_number,
+            self._ledger.counts().labels,
+            self._pauses,
+            self._rollbacks,
+            max_labels=limits.labels,
+            max_generations=limits.generations,
+            wall_limit=limits.wall_time,
+        )
+
+    def _note_pause(self, pause: _core.Pause, candidates: Sequence[Frame], failed: Frame | None) -> None:
+        worst = failed if failed is not None else max(candidates, key=lambda frame: frame.origin.max_devi_f)
+        self.logbook.write(
+            "pause",
+            pause.step,
+            reason=pause.reason,
+            n_candidates=len(candidates),
+            n_failed=int(failed is not None),
+            n_dropped=pause.n_dropped,
+            max_devi_f=worst.origin.max_devi_f,
+        )
+
+    def _insane(self, frame: Frame) -> str:
+        """Return why a failed frame is not worth a label; empty if it is."""
+        assert self.learner.ensemble is not None
+        limits = self._config.safe_points.sanity
+        contact = closest_contact(frame, limits.min_distance or self._config.selection.min_distance)
+        if contact is not None:
+            return contact.describe(frame)
+        force = largest_force(self.learner.ensemble, frame)
+        return f"a force of {force:.1f} eV/Å" if force > limits.max_force else ""
+
+    def _limit_reached(self) -> str:
+        limits = self._config.limits
+        if self.learner.labels_left() == 0:
+            return f"limit of {limits.labels} labels reached"
+        if limits.generations is not None and self.generation_number >= limits.generations:
+            return f"limit of {limits.generations} generations reached"
+        if limits.wall_time is not None and time.monotonic() - self._started > limits.wall_time:
+            return f"limit of {limits.wall_time:.0f} s wall time reached"
+        return ""
+
+    def _end(self, why: str) -> Orders:
+        self.view.message(why)
+        return Orders(end=why)
+
+    def _write_status(self, phase: str, step: int) -> None:
+        self._run.write_status(
+            {
+                "phase": phase,
+                "step": step,
+                "generation": self.generation_number,
+                "labels": self._ledger.counts().labels,
+                "pauses": self._pauses,
+                "rollbacks": self._rollbacks,
+                "seconds": self.learner.seconds,
+            }
+        )
+
+
+def open_desk(script: Path, config: LearnConfig, stack: ExitStack) -> Desk:
+    """Open everything that rank 0 keeps; `stack` closes it.
+
+    Raises
+    ------
+    DpgenError
+        The script cannot learn, or the run folder is in use, belongs to another configuration or cannot be written.
+    """
+    check_script(script, config.fix)
+    run = RunFolder(config.run_folder).create()
+    stack.enter_context(run.lock())
+    ledger = stack.enter_context(Ledger.open(run.ledger, config_hash=config.config_hash()))
+    journal = stack.enter_context(Journal(run.journal))
+    view = open_view(script.name)
+    stack.callback(view.close)
+    logbook = Logbook(ledger, journal)
+    learner = stack.enter_context(Learner(config, run, ledger, logbook, view))
+    looks = stack.enter_context(LookLog(run.deviation))
+    return Desk(script, config, run, ledger, logbook, view, learner, looks)
+
+
+def frame_of(stored: _core.Frame, source: str, generation: int = -1) -> Frame:
+    """Return a frame of the fix as one of the package: positions from the cell's corner, unwrapped."""
+    return Frame(
+        species=tuple(stored.species),
+        positions=stored.positions - stored.origin,
+        cell=stored.cell,
+        pbc=(bool(stored.periodic[0]), bool(stored.periodic[1]), bool(stored.periodic[2])),
+        origin=FrameOrigin(
+            source=source,
+            reason=stored.frame_class,
+            generation=generation,
+            step=stored.step,
+            time=stored.time,
+            temperature=stored.temperature,
+            max_devi_f=stored.deviation.max_f,
+            max_devi_v=stored.deviation.max_v,
+        ),
+        spread=stored.spread,
+    )
