@@ -187,11 +187,18 @@ void FixDpgen::init()
     error->all(FLERR, "Fix dpgen {}: newton is off for pairs, but the models' forces on ghost atoms must be summed up; use "
                "'newton on'", id);
   if (neighbor->nex_type + neighbor->nex_group + neighbor->nex_mol > 0 && comm->me == 0)
-    error->warning(FLERR, "Fix dpgen {}: neigh_modify exclude drops neighbors; the models do not see the excluded pairs", id);
+    error->warning(FLERR, "Fix dpgen {}: pairs are excluded from the neighbor lists; the models do not see them", id);
 
   s.respa = utils::strmatch(update->integrate_style, "^respa");
   auto *request = neighbor->add_request(this, NeighConst::REQ_FULL);
-  if (shortest_pair_cutoff() < cutoff) request->set_cutoff(cutoff + neighbor->skin);
+  if (shortest_pair_cutoff() < cutoff * (1.0 - 1e-10)) {    // 1e-10: square roots
+    const double needed = cutoff + neighbor->skin;
+    const double reach = std::max(comm->cutghostuser, force->pair ? force->pair->cutforce + neighbor->skin : 0.0);
+    if (reach < needed)
+      error->all(FLERR, "Fix dpgen {}: the communication cutoff is {:.4f}, the models need {:.4f} with the neighbor skin; "
+                 "add 'comm_modify cutoff {:.4f}'", id, reach, needed, needed);
+    request->set_cutoff(needed);
+  }
   open_files();
   if (group->count(igroup) == 0.0 && atom->natoms > 0)
     error->all(FLERR, "Fix dpgen {}: group '{}' has no atoms", id, group->names[igroup]);
@@ -279,11 +286,6 @@ bool FixDpgen::only_pair_forces() const
 void FixDpgen::setup(int)
 {
   State &s = *state_;
-  const double reach = comm->get_comm_cutoff() * s.units.length, cutoff = s.runner->ensemble().cutoff();
-  if (reach < cutoff)
-    error->all(FLERR,
-               "Fix dpgen {}: the communication cutoff is {:.4f} Angstrom, the models need {:.4f}; add 'comm_modify "
-               "cutoff {:.4f}'", id, reach, cutoff, cutoff / s.units.length + neighbor->skin);
   s.stored_in_run = 0;
   s.nan_said = false;
   // LAMMPS skips all runs after a forced timeout, until 'timer timeout' is given anew.

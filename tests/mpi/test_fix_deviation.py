@@ -76,6 +76,7 @@ lattice fcc 4.08
 region box block {" ".join(f"0 {n}" for n in repeat.split())}
 create_box {elements} box
 create_atoms 1 box
+reset_atoms id sort yes
 {mass}
 {second}
 displace_atoms all random 0.12 0.12 0.12 4242
@@ -89,6 +90,7 @@ lattice custom 4.08 a1 1 0 0 a2 0.18 1 0 a3 -0.11 0.23 1.05 basis 0 0 0 basis 0.
 region box prism 0 2 0 2 0 2 0.36 -0.22 0.46
 create_box 2 box
 create_atoms 1 box
+reset_atoms id sort yes
 set group all type/fraction 2 0.4 811
 mass 1 26.98
 mass 2 24.31
@@ -106,6 +108,7 @@ region box block 0 6 0 2 0 2
 region slab block 0 2.4 0 2 0 2
 create_box 1 box
 create_atoms 1 region slab
+reset_atoms id sort yes
 mass 1 26.98
 displace_atoms all random 0.1 0.1 0.1 4242
 velocity all create 600 9241 loop geom
@@ -157,7 +160,11 @@ SAME_ON_ALL_RANKS = {
         judge=("eam/alloy", EAM.replace("* *", "* * eam/alloy")),
     ),
     "driven by meam, triclinic": Case(
-        cell=TRICLINIC, models="almg", fixes=NVE, driver=("meam", MEAM), judge=("meam", MEAM.replace("* *", "* * meam"))
+        cell=TRICLINIC + "comm_modify cutoff 9.0",
+        models="almg",
+        fixes=NVE,
+        driver=("meam", MEAM),
+        judge=("meam", MEAM.replace("* *", "* * meam")),
     ),
     "driven by lj with a short cutoff for some types": Case(
         cell=cubic(2, "3 3 3") + "comm_modify cutoff 9.0",
