@@ -100,8 +100,8 @@ class Trajectory:
         self._note_failure(position)
         if self._tries >= self._settings.tries:
             return Reaction(
-                give_up=f"the models failed once more at step {now.step}, on a stretch of the trajectory from which they "
-                f"had already learnt {self._tries} times (safe_points.tries)"
+                give_up=f"the models failed once more at step {now.step}, on a stretch of the trajectory from which "
+                f"they had already learnt {self._tries} times (safe_points.tries)"
             )
         can_return = self._settings.rollback and bool(now.safe_points) and not now.refusal
         if not now.n_candidates:
@@ -129,7 +129,7 @@ class Trajectory:
         self._farthest = position if self._farthest is None else max(self._farthest, position)
 
     def _replay_from(self, now: Situation) -> int | None:
-        """Return the newest safe point that is older than where the last replay began; None if a replay shows nothing new.
+        """Return the newest safe point older than the one where the last replay began; None: nothing new to be seen.
 
         An older point each time: the newest may lie beyond the last frame that could have been a candidate.
         """
@@ -144,10 +144,12 @@ class Trajectory:
         return Reaction(learn=True, use_failed=use_failed, rollback=rollback, every=self._every)
 
     def _hopeless(self, now: Situation) -> str:
-        looked = (
-            f"even with a look at every step ({self._replays} replays)" if self._replays else "or no way back to it"
+        search = (
+            f"even with a look at every step ({self._replays} replays)"
+            if self._replays
+            else "and no older state to replay it from"
         )
         return (
-            f"the frame of step {now.step} failed, there was no candidate on the way to it, {looked}, and it is beyond the "
-            "sanity limits for a label"
+            f"the frame of step {now.step} failed, there was no candidate on the way to it {search}, and it is beyond "
+            "the sanity limits for a label"
         )
