@@ -382,10 +382,12 @@ void FixDpgen::min_post_force(int)
 void FixDpgen::evaluate(bool at_setup)
 {
   State &s = *state_;
+  const double begin = platform::walltime();
   const int n_models = look_step() ? s.runner->ensemble().n_models() : 1;
   fail_together(s.runner->evaluate(s.list, !at_setup && s.captured, n_models));
   if (at_setup && s.captured) s.runner->decide_reuse(only_pair_forces());
   if (look_step()) s.runner->sum_ghost_forces(this);
+  s.look_seconds = platform::walltime() - begin;
 }
 
 /* ----------------------------------------------------------------------

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from lammps_dpgen import _core
 
 #: Energies of LAMMPS and of an independent evaluation of the same model may differ by this much, eV/atom.
-SAME_ENERGY = 1e-6
+SAME_ENERGY = 1e-5
 
 
 def learn(script: Path, config: LearnConfig, variables: Mapping[str, list[str]], comm: MPI.Comm) -> int:
