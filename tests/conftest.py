@@ -14,9 +14,12 @@ import sys
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from learning_runs import Work
 
 DATA = Path(__file__).parent / "data"
 BIN = Path(sys.executable).parent
@@ -220,3 +223,27 @@ def mpirun(tmp_path: Path, clean_env: dict[str, str]) -> MpiRun:
         return start(command, folder, {**clean_env, **(env or {})}, timeout, check)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def generation_0(tmp_path_factory: pytest.TempPathFactory, clean_env: dict[str, str]) -> Path:
+    """Folder with a run folder ``run`` that holds generation 0 of ``learning_runs.BASE``."""
+    from learning_runs import make_generation_0
+
+    return make_generation_0(tmp_path_factory.mktemp("generation_0"), clean_env)
+
+
+@pytest.fixture
+def work(tmp_path: Path, generation_0: Path, clean_env: dict[str, str]) -> Work:
+    """A learning run in the test's own folder that goes on from generation 0."""
+    from learning_runs import work_with_generation_0
+
+    return work_with_generation_0(generation_0, tmp_path, clean_env)
+
+
+@pytest.fixture
+def fresh_work(tmp_path: Path, generation_0: Path, clean_env: dict[str, str]) -> Work:
+    """A learning run in the test's own folder, without a run folder: the models of generation 0 are given."""
+    from learning_runs import work_with_initial_models
+
+    return work_with_initial_models(generation_0, tmp_path, clean_env)

@@ -1,0 +1,101 @@
+"""``kill -9`` of a learning run at random moments: nothing is lost, nothing is paid twice, nothing stays behind."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import time
+from contextlib import suppress
+
+import psutil
+from learning_runs import ATOMS, NVT, PAIR, Work, assert_intact, fix
+
+#: What each kill hits.
+TARGETS = ["ranks", "all", "launcher", "all", "ranks"]
+RANKS = 2
+PATIENCE = 120.0
+
+#: Candidates all the way, so that every start has something to learn.
+SCRIPT = ATOMS + PAIR + fix("trust 0.02 5.0 stop candidates 4") + NVT.format(t=900) + "run 60\n"
+
+#: After which event a kill comes, and at most how many seconds later: in the MD, the labels, the trainings, the swap.
+MOMENTS = [("start", 6.0), ("pause", 0.3), ("label", 0.2), ("label", 6.0), ("training", 1.0), ("generation", 0.5)]
+
+
+def wait_for(work: Work, process: subprocess.Popen[bytes], kind: str, delay: float) -> None:
+    """Wait until `delay` seconds after a new event of a kind, or until the run has ended."""
+    seen = len(work.kinds()) if work.run.journal.exists() else 0
+    deadline = time.monotonic() + PATIENCE
+    while process.poll() is None and time.monotonic() < deadline:
+        lines = work.run.journal.read_bytes().splitlines() if work.run.journal.exists() else []
+        if any(f'"kind": "{kind}"'.encode() in line for line in lines[seen:]):
+            time.sleep(delay)
+            return
+        time.sleep(0.02)
+
+
+def victims(work: Work, mpirun: int, what: str) -> list[psutil.Process]:
+    """Return what is killed: launcher, ranks, or all; never the workers, which must end by themselves."""
+    job = [one for one in work.processes() if not any("execution.worker" in word for word in one.cmdline())]
+    if what == "all":
+        return job
+    ranks = [one for one in job if any(word.endswith("lammps-dpgen") for word in one.cmdline()[:2])]
+    return ranks if what == "ranks" else [one for one in job if one.pid == mpirun]
+
+
+def kill_at(work: Work, kind: str, delay: float, what: str) -> bool:
+    """Start the run and kill it after an event; False if it ended before."""
+    with subprocess.Popen(
+        work.command(RANKS),
+        cwd=work.folder,
+        env=work.env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        wait_for(work, process, kind, delay)
+        alive = process.poll() is None
+        chosen = victims(work, process.pid, what) if alive else []
+        assert chosen or not alive
+        for one in chosen:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+        process.wait(PATIENCE)
+    deadline = time.monotonic() + PATIENCE
+    while work.processes() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not work.processes(), "processes outlived the kill"
+    return alive
+
+
+def test_killed_anywhere_it_goes_on(work: Work) -> None:
+    rng = random.Random(11)
+    (work.folder / "in.x").write_text(SCRIPT)
+    moments = rng.sample(MOMENTS, len(TARGETS))
+    kills = 0
+    paid: dict[str, int] = {}
+    for target, (kind, latest) in zip(TARGETS, moments, strict=True):
+        kills += kill_at(work, kind, rng.uniform(0.0, latest), target)
+        with work.ledger() as ledger:
+            recorded = {stored.frame_hash for stored in ledger.labels()}
+        log = work.label_log()
+        assert recorded <= set(log)
+        for frame, count in paid.items():
+            assert log[frame] == count, "a label that was in the ledger was computed again"
+        paid = {frame: log[frame] for frame in recorded}
+    assert kills >= len(TARGETS) - 1
+
+    last = work.md(SCRIPT, ranks=RANKS, check=False)
+    assert last.returncode == 0, last.output
+    assert assert_intact(work) >= 1
+    assert work.last("end")["reason"] == "end of script"
+    with work.ledger() as ledger:
+        counts = ledger.counts()
+    assert counts.untrained == counts.frames["selected"] == 0
+    log = work.label_log()
+    assert {frame: log[frame] for frame in paid} == paid
+    assert sum(log.values()) - len(log) <= kills * len(os.sched_getaffinity(0))
+    assert not work.run.lock_file.exists()
+    assert not work.processes()
