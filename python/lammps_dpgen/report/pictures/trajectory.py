@@ -30,6 +30,7 @@ def deviation(record: RunRecord, looks: Looks) -> Figure:
     _curve(top, looks)
     _window(top, record)
     _bad(top, looks)
+    _leave_out_rounding(top, record, looks)
     _marks(top, record, looks)
     top.set_ylabel("max_devi_f  (eV/Å)")
     plain_log(top.yaxis)
@@ -70,6 +71,15 @@ def _bad(axes: Axes, looks: Looks) -> None:
     if bad.any():
         at = looks.done[bad][:: max(1, int(bad.sum()) // 200)]
         axes.plot(at, [0.98] * len(at), "x", color=RED, ms=5, transform=axes.get_xaxis_transform(), label="not finite")
+
+
+def _leave_out_rounding(axes: Axes, record: RunRecord, looks: Looks) -> None:
+    """Cut the axis below all but the lowest hundredth: an ideal crystal's deviation is rounding, 1e-15 eV/Å."""
+    values = _positive(looks)
+    if np.isfinite(values).sum() < 2:
+        return
+    lowest = float(np.nanpercentile(values, 1))
+    axes.set_ylim(bottom=0.7 * (lowest if record.window is None else min(lowest, record.window[0])))
 
 
 def _marks(axes: Axes, record: RunRecord, looks: Looks) -> None:
