@@ -2,6 +2,7 @@
 
 #include "ensemble.h"
 #include "errors.h"
+#include "joined_ensemble.h"
 
 #include <optional>
 
@@ -9,7 +10,7 @@ namespace py = pybind11;
 
 namespace {
 
-std::unique_ptr<dpgen::Ensemble> load(const std::vector<std::string> &paths, const std::vector<std::string> &hints,
+std::shared_ptr<dpgen::Ensemble> load(const std::vector<std::string> &paths, const std::vector<std::string> &hints,
                                       int device, int min_models)
 {
   dpgen::EnsembleOptions options;
@@ -19,9 +20,12 @@ std::unique_ptr<dpgen::Ensemble> load(const std::vector<std::string> &paths, con
 }
 
 py::tuple evaluate(dpgen::Ensemble &ensemble, const IntArray &types, const Array &positions,
-                   const std::optional<Array> &cell)
+                   const std::optional<Array> &cell, const std::optional<int> &first_models)
 {
-  const py::ssize_t n_atoms = types.size(), n_models = ensemble.n_models();
+  const py::ssize_t n_atoms = types.size(), n_models = first_models.value_or(ensemble.n_models());
+  if (n_models < 0 || n_models > ensemble.n_models())
+    throw dpgen::InputError("n_models is " + std::to_string(n_models) + ", the ensemble has " +
+                            std::to_string(ensemble.n_models()));
   if (positions.ndim() != 2 || positions.shape(0) != n_atoms || positions.shape(1) != 3)
     throw dpgen::InputError("positions must have shape [n_atoms, 3] with n_atoms = " + std::to_string(n_atoms));
   if (cell && cell->size() != 9) throw dpgen::InputError("cell must have shape [3, 3]");
@@ -49,16 +53,27 @@ py::tuple evaluate(dpgen::Ensemble &ensemble, const IntArray &types, const Array
 
 void bind_ensemble(py::module_ &module)
 {
-  py::class_<dpgen::Ensemble>(module, "Ensemble", "Models trained together; made by load_ensemble.")
+  py::class_<dpgen::Ensemble, std::shared_ptr<dpgen::Ensemble>>(module, "Ensemble",
+                                                                "Models trained together; made by load_ensemble.")
       .def_property_readonly("n_models", &dpgen::Ensemble::n_models)
       .def_property_readonly("cutoff", &dpgen::Ensemble::cutoff, "Å")
       .def_property_readonly("type_map", &dpgen::Ensemble::type_map)
       .def_property_readonly("hashes", &dpgen::Ensemble::hashes, "SHA-256 of the model files")
       .def_property_readonly("paths", &dpgen::Ensemble::paths)
       .def("evaluate", &evaluate, py::arg("types"), py::arg("positions"), py::arg("cell") = py::none(),
+           py::arg("n_models") = py::none(),
            "Energies [m] (eV), forces [m, n, 3] (eV/Å) and virials [m, 3, 3] (eV) of one frame; types index the type map, "
-           "cell rows are vectors (Å), None: not periodic.");
-  module.def("load_ensemble", &load, py::arg("paths"), py::arg("library_hints") = std::vector<std::string>{},
+           "cell rows are vectors (Å), None: not periodic; of the first n_models models, None: all.")
+      .def_property_readonly(
+          "address", [](dpgen::Ensemble &ensemble) { return reinterpret_cast<std::uintptr_t>(&ensemble); },
+          "Where it lies in memory, for the plugin in the same process.");
+  module.def(
+      "join_ensembles",
+      [](const std::vector<std::shared_ptr<dpgen::Ensemble>> &parts) -> std::shared_ptr<dpgen::Ensemble> {
+        return std::make_shared<dpgen::JoinedEnsemble>(parts);
+      },
+      py::arg("parts"), "All models of several ensembles, which stay loaded once.");
+  module.def("load_ensemble", &load, py::call_guard<py::gil_scoped_release>(), py::arg("paths"), py::arg("library_hints") = std::vector<std::string>{},
              py::arg("device") = 0, py::arg("min_models") = 2,
              "Load model files; raises ModelError for files that are no models or do not fit together.");
 }

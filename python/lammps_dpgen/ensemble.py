@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from lammps_dpgen.deepmd_library import preload_frameworks
 from lammps_dpgen.errors import ModelError, StructureError
 from lammps_dpgen.frame import FloatArray, Frame
 from lammps_dpgen.noise import quiet_loading
+
+if TYPE_CHECKING:
+    from lammps_dpgen import _core
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,9 @@ class Ensemble:
     Parameters
     ----------
     paths
-        At least two model files.
+        Model files.
+    min_models
+        Fewest models; a single one has no deviation, but can be joined to others.
 
     Raises
     ------
@@ -86,27 +92,48 @@ class Ensemble:
         DeePMD-kit or its backend for these files is missing.
     """
 
-    def __init__(self, paths: Sequence[Path | str]) -> None:
+    def __init__(self, paths: Sequence[Path | str], min_models: int = 2) -> None:
         from lammps_dpgen import _core
 
-        self.paths = tuple(Path(path) for path in paths)
+        files = [Path(path) for path in paths]
         with quiet_loading():
-            hints = preload_frameworks(self.paths)
-            self._core = _core.load_ensemble([str(path) for path in self.paths], hints)
+            hints = preload_frameworks(files)
+            core = _core.load_ensemble([str(path) for path in files], hints, min_models=min_models)
+        self._hold(core)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Ensemble]) -> Ensemble:
+        """Return all models of several ensembles as one; none is loaded again.
+
+        Raises
+        ------
+        ModelError
+            They differ in elements or cut-off.
+        """
+        from lammps_dpgen import _core
+
+        ensemble = cls.__new__(cls)
+        ensemble._hold(_core.join_ensembles([part.core for part in parts]))
+        return ensemble
+
+    def _hold(self, core: _core.Ensemble) -> None:
+        #: The compiled ensemble, which the LAMMPS plugin in this process can share.
+        self.core = core
+        self.paths = tuple(Path(path) for path in core.paths)
         #: Å, the same for all models.
-        self.cutoff: float = self._core.cutoff
+        self.cutoff: float = core.cutoff
         #: Elements, the same for all models, in order.
-        self.type_map: tuple[str, ...] = tuple(self._core.type_map)
+        self.type_map: tuple[str, ...] = tuple(core.type_map)
         #: SHA-256 of the model files, in order.
-        self.hashes: tuple[str, ...] = tuple(self._core.hashes)
+        self.hashes: tuple[str, ...] = tuple(core.hashes)
 
     @property
     def n_models(self) -> int:
         """Number of models."""
         return len(self.paths)
 
-    def predict(self, frame: Frame) -> EnsemblePrediction:
-        """Evaluate all models on a frame.
+    def predict(self, frame: Frame, n_models: int | None = None) -> EnsemblePrediction:
+        """Evaluate the first `n_models` models on a frame, by default all.
 
         Raises
         ------
@@ -121,7 +148,7 @@ class Ensemble:
                 f"a frame of {frame.formula} is periodic along {sum(frame.pbc)} of its 3 cell vectors; models take "
                 "frames that are periodic along all of them or none: put vacuum into the cell, or drop it"
             )
-        energies, forces, virials = self._core.evaluate(self._species(frame), frame.positions, cell)
+        energies, forces, virials = self.core.evaluate(self._species(frame), frame.positions, cell, n_models)
         return EnsemblePrediction(np.asarray(energies), np.asarray(forces), np.asarray(virials))
 
     def _species(self, frame: Frame) -> NDArray[np.int32]:

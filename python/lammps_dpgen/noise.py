@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,10 @@ _NOISE = re.compile(
 )
 
 
+#: Threads that load models would give each other's held output back as the original one.
+_ONE_AT_A_TIME = threading.RLock()
+
+
 @contextmanager
 def quiet_loading() -> Iterator[None]:
     """Hold back what is written to standard error inside; at the end show it, less the known noise.
@@ -30,7 +35,7 @@ def quiet_loading() -> Iterator[None]:
     A file takes it and no pipe, so that no amount of output can block the program.
     """
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as held:
+    with _ONE_AT_A_TIME, tempfile.TemporaryFile() as held:
         original = os.dup(2)
         os.dup2(held.fileno(), 2)
         try:
@@ -47,9 +52,9 @@ def quiet_loading() -> Iterator[None]:
 
 @contextmanager
 def divert_library_output(path: Path) -> Iterator[None]:
-    """Append what libraries print on standard output and error inside to a file; Python's own output stays where it was.
+    """Append what libraries print inside, on standard output and error, to a file; Python's own output stays.
 
-    DeePMD-kit's pair style prints about each model that it loads, TensorFlow about anything, both past Python and LAMMPS.
+    DeePMD-kit's pair style prints about each model that it loads, TensorFlow about anything, past Python and LAMMPS.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     sys.stdout.flush()

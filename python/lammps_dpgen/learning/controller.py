@@ -1,6 +1,6 @@
-"""The learning run: a script of the user's own, unchanged, that pauses, learns and goes on. All ranks run this together.
+"""The learning run: a script of the user's own, unchanged, that pauses, learns and goes on.
 
-Rank 0 has the desk and decides; its orders go to all ranks, which carry them out in LAMMPS together.
+All ranks run this together. Rank 0 has the desk and decides; its orders go to all ranks, which carry them out in LAMMPS together.
 """
 
 from __future__ import annotations
@@ -105,8 +105,8 @@ class LearningRun:
             raise first
         if self._looks == 0:
             raise ConfigError(
-                f"{self._script} ran to its end, but fix {self._config.fix} never looked at a step: no run command came "
-                "after the fix"
+                f"{self._script} ran to its end, but fix {self._config.fix} never looked at a step: no run command "
+                "came after the fix"
             )
         return 1 if self._ended else 0
 
@@ -166,7 +166,7 @@ class LearningRun:
         return Trajectory(settings, margin)
 
     def _audit(self, session: LammpsSession) -> None:
-        """Keep accurate frames for the next batch, each with the same chance: reservoir sampling, in step on all ranks."""
+        """Keep accurate frames for the next batch, each with the same chance (reservoir sampling, alike on all ranks)."""
         size = round(self._config.audit.share * self._config.selection.batch)
         if size == 0:
             return
@@ -200,12 +200,12 @@ class LearningRun:
             return
         ensemble = self._desk.learner.ensemble
         assert ensemble is not None
-        expected = float(ensemble.predict(frame_of(frame, "check")).energies[0])
+        expected = float(ensemble.predict(frame_of(frame, "check"), n_models=1).energies[0])
         error = abs(expected - energy) / len(frame.species)  # NaN where LAMMPS has not summed up an energy at this step
         if error > SAME_ENERGY:
             raise LearningError(
-                f"at step {session.step} the pair style's energy is {energy:.8f} eV, but model 1 of the current generation "
-                f"gives {expected:.8f} eV for the same atoms: another model drives the MD"
+                f"at step {session.step} the pair style's energy is {energy:.8f} eV, but model 1 of the current "
+                f"generation gives {expected:.8f} eV for the same atoms: another model drives the MD"
             )
 
     # ---- pauses ------------------------------------------------------------------------------------------------------
@@ -251,7 +251,8 @@ class LearningRun:
         api.set_every(orders.every)
         if orders.swap_to:
             begin = time.monotonic()
-            session.swap_models(orders.swap_to)
+            at_hand = None if desk is None or desk.learner.ensemble is None else desk.learner.ensemble.core
+            session.swap_models(orders.swap_to, at_hand)
             self._check_next_look = True
             self._audits, self._n_accurate = [], 0
             seconds, frame = time.monotonic() - begin, api.current_frame()

@@ -39,7 +39,7 @@ def open_ensemble(run: RunFolder, generation: Generation) -> Ensemble:
 
 def frame_error(ensemble: Ensemble, labelled: LabelledFrame) -> FrameError:
     """Compare model 1 with a label."""
-    prediction = ensemble.predict(labelled.frame)
+    prediction = ensemble.predict(labelled.frame, n_models=1)
     difference = prediction.forces[0] - labelled.label.forces
     return FrameError(
         force_rmse=float(np.sqrt(np.mean(difference**2))),
@@ -56,6 +56,11 @@ def force_rmse(ensemble: Ensemble, labelled: Sequence[LabelledFrame]) -> float:
         square += float(np.sum(difference**2))
         count += difference.size
     return float(np.sqrt(square / count)) if count else float("nan")
+
+
+def root_mean_square(errors: Sequence[float]) -> float:
+    """Return the RMSE over several models from that of each."""
+    return float(np.sqrt(np.mean(np.square(errors))))
 
 
 def largest_force(ensemble: Ensemble, frame: Frame) -> float:

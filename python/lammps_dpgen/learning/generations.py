@@ -213,7 +213,13 @@ class _Ensemble:
         rmse = result.curve[-1][1] if result.curve else None
         seconds = sum(result.seconds.values())
         self._tell(
-            "training", generation=job.generation, index=job.index, seconds=seconds, steps=result.steps, rmse=rmse
+            "training",
+            generation=job.generation,
+            index=job.index,
+            seconds=seconds,
+            steps=result.steps,
+            rmse=rmse,
+            model=path,
         )
 
     def _tell(self, kind: str, **data: Any) -> None:

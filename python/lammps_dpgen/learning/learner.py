@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,9 @@ from lammps_dpgen.frame import Frame, LabelledFrame
 from lammps_dpgen.learning.bootstrap import Bootstrap
 from lammps_dpgen.learning.checks import check_labeler, check_trainer
 from lammps_dpgen.learning.descriptor import Descriptor
-from lammps_dpgen.learning.ensembles import force_rmse, frame_error, open_ensemble
-from lammps_dpgen.learning.generations import publish_generation, train_generation
+from lammps_dpgen.learning.ensembles import frame_error, open_ensemble
+from lammps_dpgen.learning.generations import TrainedGeneration, publish_generation, train_generation
+from lammps_dpgen.learning.judge import Judge
 from lammps_dpgen.learning.labels import POLL_INTERVAL, LabelResult, label_frames
 from lammps_dpgen.learning.logbook import Logbook
 from lammps_dpgen.learning.models import adopt_models, link_generation
@@ -136,10 +138,10 @@ class Learner:
         return True
 
     def jump(self, frame: Frame) -> tuple[float, float]:
-        """How far model 1 moved in the last training: energy per atom (eV) and largest force change (eV/Å) on a frame."""
+        """How far the last training moved model 1 on a frame: energy per atom (eV), largest force change (eV/Å)."""
         if self.ensemble is None or self._previous is None:
             return float("nan"), float("nan")
-        old, new = self._previous.predict(frame), self.ensemble.predict(frame)
+        old, new = (models.predict(frame, n_models=1) for models in (self._previous, self.ensemble))
         energy = float(new.energies[0] - old.energies[0]) / frame.n_atoms
         return energy, float(np.linalg.norm(new.forces[0] - old.forces[0], axis=1).max())
 
@@ -249,14 +251,30 @@ class Learner:
 
     def _train(self, reason: str) -> None:
         """Train the next generation on everything, and publish it if it is better on the new labels."""
-        assert self._trainings is not None
         assert self.ensemble is not None
         assert self.generation is not None
         begin = time.monotonic()
         number = self.generation.number + 1
         new = [LabelledFrame(stored.frame, stored.label) for stored in self._untrained()]
-        before = force_rmse(self.ensemble, new)
         self._progress = TrainingProgress(self.view, self.run, number, self.config.models)
+        with Judge(self.ensemble, new) as judge:
+            trained, models, before, after = self._train_until_better(number, reason, judge)
+        self.generation = publish_generation(
+            self.ledger, self.run, trained, force_rmse_before=before, force_rmse_after=after
+        )
+        self._previous, self.ensemble = self.ensemble, models
+        n_labels = self.generation.n_labels
+        self.logbook.write(
+            "generation", number=number, force_rmse_before=before, force_rmse_after=after, n_labels=n_labels
+        )
+        self.view.message(f"generation {number}: {n_labels} labels, new frames {before:.3f} -> {after:.3f} eV/Å")
+        self.seconds["training"] += time.monotonic() - begin
+
+    def _train_until_better(
+        self, number: int, reason: str, judge: Judge
+    ) -> tuple[TrainedGeneration, Ensemble, float, float]:
+        """Return models that help, with the force RMSE (eV/Å) on the new labels before and after."""
+        assert self._trainings is not None
         for attempt in range(self.config.training_patience + 1):
             self.view.phase("training", f"generation {number} on {self.ledger.counts().labels} labels")
             trained = train_generation(
@@ -269,32 +287,20 @@ class Learner:
                 warm_start=attempt == 0,
                 attempt=attempt,
                 patience=self.config.training_patience,
-                on_event=self._training_event,
+                on_event=partial(self._training_event, judge),
                 sleep=self._wait_for_training,
             )
-            models = open_ensemble(self.run, trained.generation)
-            after = force_rmse(models, new)
+            models, before, after = judge.verdict()
             if self._improved(before, after):
-                break
+                return trained, models, before, after
             cause = f"force RMSE on the new labels {before:.4f} eV/Å before, {after:.4f} after"
             self.logbook.write("training_rejected", generation=number, index=-1, cause=cause)
             self.view.message(f"generation {number} rejected: {cause}")
-        else:
-            raise LearningError(
-                f"generation {number} did not improve in {self.config.training_patience + 1} trainings, warm-started "
-                f"and from scratch: {cause}. Everything is stored. Give the trainer more steps or a larger net, in a "
-                "new run folder that imports these labels"
-            )
-        self.generation = publish_generation(
-            self.ledger, self.run, trained, force_rmse_before=before, force_rmse_after=after
+        raise LearningError(
+            f"generation {number} did not improve in {self.config.training_patience + 1} trainings, warm-started "
+            f"and from scratch: {cause}. Everything is stored. Give the trainer more steps or a larger net, in a "
+            "new run folder that imports these labels"
         )
-        self._previous, self.ensemble = self.ensemble, models
-        n_labels = self.generation.n_labels
-        self.logbook.write(
-            "generation", number=number, force_rmse_before=before, force_rmse_after=after, n_labels=n_labels
-        )
-        self.view.message(f"generation {number}: {n_labels} labels, new frames {before:.3f} -> {after:.3f} eV/Å")
-        self.seconds["training"] += time.monotonic() - begin
 
     @staticmethod
     def _improved(before: float, after: float) -> bool:
@@ -304,9 +310,10 @@ class Learner:
         good_already = 0.02  # eV/Å, below what a small net reaches on a melt
         return after < before or (before < good_already and after < TOLERANCE * before)
 
-    def _training_event(self, kind: str, data: Mapping[str, Any]) -> None:
+    def _training_event(self, judge: Judge, kind: str, data: Mapping[str, Any]) -> None:
         self.logbook.write(kind, **data)
         if kind == "training":
+            judge.arrived(data["index"], self.run.path / data["model"])
             rmse = float("nan") if data["rmse"] is None else data["rmse"]
             self.view.training(data["generation"], data["index"], data["steps"], data["steps"], rmse)
         else:

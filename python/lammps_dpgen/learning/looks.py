@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from lammps_dpgen import _core
 
 COLUMNS = (
-    "step,time,temperature,max_devi_v,min_devi_v,avg_devi_v,max_devi_f,min_devi_f,avg_devi_f,class,generation".split(
-        ","
-    )
+    *("step", "time", "temperature"),
+    *("max_devi_v", "min_devi_v", "avg_devi_v"),
+    *("max_devi_f", "min_devi_f", "avg_devi_f"),
+    *("class", "generation"),
 )
 
 #: Seconds after which rows are on disk at the latest.

@@ -83,9 +83,9 @@ class PluginApi:
         """Interval of the looks, in steps."""
         return int(self._library.dpgen_every(self._lmp, self._fix_id))
 
-    def reload_models(self) -> None:
-        """Let the fix load its models again."""
-        self._call("dpgen_reload_models")
+    def reload_models(self, at_hand: _core.Ensemble | None = None) -> None:
+        """Let the fix load its models again; a rank that has loaded files of the same content shares its own models."""
+        self._call("dpgen_share_models", ctypes.c_void_p(None if at_hand is None else at_hand.address))
 
     def model_hashes(self) -> tuple[str, ...]:
         """SHA-256 of the model files that the fix evaluates."""
@@ -125,7 +125,7 @@ class PluginApi:
         self._call("dpgen_set_safe_points", ctypes.c_int(every), ctypes.c_int(keep))
 
     def safe_points(self) -> list[int]:
-        """Steps of the safe points, newest first."""
+        """Return the steps of the safe points, newest first."""
         steps = (ctypes.c_longlong * 64)()
         n = int(self._library.dpgen_safe_points(self._lmp, steps, 64))
         return [int(steps[k]) for k in range(max(0, n))]

@@ -1,4 +1,4 @@
-"""LAMMPS inside the learning run: one instance on all ranks of a communicator, whose models can be swapped between steps."""
+"""LAMMPS inside the learning run: one instance on all ranks, whose models can be swapped between two steps."""
 
 from __future__ import annotations
 
@@ -88,8 +88,8 @@ class LammpsSession:
         """Number of atoms."""
         return int(self.lmp.get_natoms())
 
-    def swap_models(self, hashes: tuple[str, ...]) -> None:
-        """Load the models behind the links anew, in the pair style and in the fix, and assert that they are the right ones.
+    def swap_models(self, hashes: tuple[str, ...], at_hand: _core.Ensemble | None = None) -> None:
+        """Load the models behind the links anew, in the pair style and in the fix, and assert that they are right.
 
         A pair_style of the same name would keep its old models (DeePMD-kit ignores a second initialisation), so the
         style is removed first and all its coefficients are given again.
@@ -98,6 +98,8 @@ class LammpsSession:
         ----------
         hashes
             SHA-256 of the model files that must run afterwards.
+        at_hand
+            These models, where this rank has loaded them already: the fix then uses the same ones.
 
         Raises
         ------
@@ -114,7 +116,7 @@ class LammpsSession:
             else:
                 for line in self._coefficients:
                     self.lmp.command(line)
-        self.api.reload_models()
+        self.api.reload_models(at_hand)
         self.check_models(hashes)
 
     def check_models(self, hashes: tuple[str, ...]) -> None:
@@ -129,8 +131,8 @@ class LammpsSession:
         if found == hashes:
             return
         raise LearningError(
-            f"fix {self._fix_id} evaluates models {_short(found)}, but the current generation has {_short(hashes)}; name "
-            "the models in the script by their stable links, models/0.pb, models/1.pb, ... in the run folder (variable "
+            f"fix {self._fix_id} evaluates models {_short(found)}, but the current generation has {_short(hashes)}; "
+            "name the models in the script by their stable links, models/0.pb, models/1.pb, ... in the run folder (variable "
             f"{MODELS_VARIABLE} holds that folder), in this order"
         )
 
@@ -144,7 +146,7 @@ _WANTED = re.compile(r"^\s*(?:pair_coeff|pair_modify)\s")
 
 
 def script_lines(script: Path, seen: frozenset[Path] = frozenset()) -> list[str]:
-    """Return the lines of a script and of the files that it includes or jumps to by a literal name, continuations joined."""
+    """Return the lines of a script and of files that it includes or jumps to by a literal name, continued ones joined."""
     if script in seen or not script.is_file():
         return []
     lines = []
@@ -158,7 +160,7 @@ def script_lines(script: Path, seen: frozenset[Path] = frozenset()) -> list[str]
 
 
 def pair_coefficients(script: Path) -> tuple[str, ...]:
-    """Return the pair_coeff and pair_modify lines of a script; LAMMPS substitutes their variables when they are given again."""
+    """Return the pair_coeff and pair_modify lines of a script; LAMMPS fills in variables when they are given again."""
     return tuple(line.strip() for line in script_lines(script) if _WANTED.match(line))
 
 
@@ -175,7 +177,8 @@ def check_script(script: Path, fix_id: str) -> None:
     ids = [words[1] for words in fixes if len(words) > 3 and words[3] == "dpgen"]
     if not ids:
         raise ConfigError(
-            f"{script} has no fix dpgen; add 'fix {fix_id} all dpgen N model_1 model_2 ... types ...' before its run command"
+            f"{script} has no fix dpgen; add 'fix {fix_id} all dpgen N model_1 model_2 ... types ...' before its "
+            "run command"
         )
     if fix_id not in ids and not any("$" in name for name in ids):
         raise ConfigError(
