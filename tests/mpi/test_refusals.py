@@ -39,7 +39,7 @@ SAYS = {
     "2d": ("dimension 2",),
     "group with vtrust": ("'some'", "vtrust"),
     "empty group": ("'nobody' has no atoms",),
-    "communication cutoff": ("communication cutoff is 7.0", "comm_modify cutoff 11.0"),
+    "communication cutoff": ("communication cutoff is 7.0", "comm_modify cutoff 13.0"),
     "newton off": ("newton on",),
     "molecules": ("special_bonds", "1-2"),
     "folder": ("'no/such/devi.out'", "No such file"),
