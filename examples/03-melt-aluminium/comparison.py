@@ -10,8 +10,8 @@ from reference import draw
 from lammps_dpgen.config import LearnConfig
 from lammps_dpgen.ensemble import Ensemble
 from lammps_dpgen.execution.base import Task
-from lammps_dpgen.execution.local import LocalExecutor
 from lammps_dpgen.execution.environment import available_cores
+from lammps_dpgen.execution.local import LocalExecutor
 from lammps_dpgen.frame import LabelledFrame
 from lammps_dpgen.learning.ensembles import force_rmse
 from lammps_dpgen.training.base import TrainingJob, TrainingResult

@@ -1,6 +1,7 @@
 """The learning run: a script of the user's own, unchanged, that pauses, learns and goes on.
 
-All ranks run this together. Rank 0 has the desk and decides; its orders go to all ranks, which carry them out in LAMMPS together.
+All ranks run this together. Rank 0 has the desk and decides; its orders go to all ranks, which carry them out in
+LAMMPS.
 """
 
 from __future__ import annotations
@@ -166,7 +167,7 @@ class LearningRun:
         return Trajectory(settings, margin)
 
     def _audit(self, session: LammpsSession) -> None:
-        """Keep accurate frames for the next batch, each with the same chance (reservoir sampling, alike on all ranks)."""
+        """Keep accurate frames for the next batch, all with the same chance: reservoir sampling."""
         size = round(self._config.audit.share * self._config.selection.batch)
         if size == 0:
             return
