@@ -31,7 +31,7 @@ std::string joined(const std::vector<std::string> &words)
 
 }    // namespace
 
-EnsembleRunner::EnsembleRunner(LAMMPS *lmp, std::unique_ptr<dpgen::Ensemble> ensemble,
+EnsembleRunner::EnsembleRunner(LAMMPS *lmp, std::shared_ptr<dpgen::Ensemble> ensemble,
                                const std::vector<std::string> &types) :
     Pointers(lmp), ensemble_(std::move(ensemble)), units_(units_of(*lmp->force)), model_types_(types.size() + 1, -1),
     predictions_(ensemble_->n_models()), virials_(ensemble_->n_models())

@@ -17,7 +17,7 @@ class NeighList;
 class EnsembleRunner : protected Pointers {
  public:
   /// `types[t - 1]` is the element of LAMMPS type t, "NULL" for atoms that the models do not see. Throws dpgen::Error.
-  EnsembleRunner(LAMMPS *lmp, std::unique_ptr<dpgen::Ensemble> ensemble, const std::vector<std::string> &types);
+  EnsembleRunner(LAMMPS *lmp, std::shared_ptr<dpgen::Ensemble> ensemble, const std::vector<std::string> &types);
 
   const dpgen::Ensemble &ensemble() const { return *ensemble_; }
   /// True if the models see atoms of this LAMMPS type.
@@ -51,7 +51,7 @@ class EnsembleRunner : protected Pointers {
   void view_atoms();
   void virial_from_forces(const std::vector<double> &forces, dpgen::Virial &virial) const;
 
-  std::unique_ptr<dpgen::Ensemble> ensemble_;
+  std::shared_ptr<dpgen::Ensemble> ensemble_;
   Units units_;
   std::vector<int> model_types_;    // by LAMMPS type, from 1
   bool reuse_ = false;

@@ -11,6 +11,7 @@
 #include "errors.h"
 #include "frame_writer.h"
 #include "pause.h"
+#include "sha256.h"
 
 #include "atom.h"
 #include "comm.h"
@@ -61,8 +62,6 @@ struct FixDpgen::State {
   bool respa = false;
   bool nan_said = false;
   StopReason stop = StopReason::none;
-  bigint stop_step = -1;
-  bool skipped = false;    // this run has no steps since an earlier one was stopped
   std::optional<dpgen::Frame> frame;    // of this look, on all ranks if it is kept; filled on rank 0
 
   LookListener *listener = nullptr;
@@ -89,6 +88,14 @@ int rank_on_node(MPI_Comm world)
 bool same_figure(double a, double b)
 {
   return (std::isnan(a) && std::isnan(b)) || std::abs(a - b) <= 1e-9 + 1e-7 * std::abs(b);
+}
+
+// True if these models were loaded from files with the content of those at `paths` now.
+bool has_content(const dpgen::Ensemble &ensemble, const std::vector<std::string> &paths)
+{
+  std::vector<std::string> hashes;
+  for (const std::string &path : paths) hashes.push_back(dpgen::sha256_of_file(path));
+  return ensemble.hashes() == hashes;
 }
 
 bool same_figures(const dpgen::Deviation &a, const dpgen::Deviation &b)
@@ -192,12 +199,13 @@ void FixDpgen::init()
   s.respa = utils::strmatch(update->integrate_style, "^respa");
   auto *request = neighbor->add_request(this, NeighConst::REQ_FULL);
   if (shortest_pair_cutoff() < cutoff * (1.0 - 1e-10)) {    // 1e-10: square roots
-    const double needed = cutoff + neighbor->skin;
+    // LAMMPS wants a list of its own to end one skin before the ghosts do.
+    const double needed = cutoff + 2.0 * neighbor->skin;
     const double reach = std::max(comm->cutghostuser, force->pair ? force->pair->cutforce + neighbor->skin : 0.0);
     if (reach < needed)
-      error->all(FLERR, "Fix dpgen {}: the communication cutoff is {:.4f}, the models need {:.4f} with the neighbor skin; "
-                 "add 'comm_modify cutoff {:.4f}'", id, reach, needed, needed);
-    request->set_cutoff(needed);
+      error->all(FLERR, "Fix dpgen {}: the communication cutoff is {:.4f}, the models need {:.4f} with two neighbor skins "
+                 "beside this pair style; add 'comm_modify cutoff {:.4f}'", id, reach, needed, needed);
+    request->set_cutoff(cutoff + neighbor->skin);
   }
   open_files();
   if (group->count(igroup) == 0.0 && atom->natoms > 0)
@@ -288,9 +296,7 @@ void FixDpgen::setup(int)
   State &s = *state_;
   s.stored_in_run = 0;
   s.nan_said = false;
-  // LAMMPS skips all runs after a forced timeout, until 'timer timeout' is given anew.
-  s.skipped = s.stop != StopReason::none && timer->is_timeout();
-  if (!s.skipped) s.stop = StopReason::none;
+  s.stop = StopReason::none;
   if (!look_step() && !s.captured) return;
 
   evaluate(true);
@@ -298,7 +304,7 @@ void FixDpgen::setup(int)
   const dpgen::Deviation before = s.deviation;
   judge();
   const bool seen = update->ntimestep == s.last_look && same_figures(before, s.deviation);
-  if (seen || s.skipped) return;
+  if (seen) return;
   collect_frame();
   conclude();
 }
@@ -624,9 +630,7 @@ void FixDpgen::decide_stop()
     s.stop = StopReason::failed;
   else if (s.options.stop == FixDpgenOptions::Stop::candidates && n_candidates >= s.options.stop_candidates)
     s.stop = StopReason::candidates;
-  if (s.stop == StopReason::none) return;
-  s.stop_step = update->ntimestep;
-  timer->force_timeout();
+  if (s.stop != StopReason::none) timer->force_timeout();
 }
 
 /* ---------------------------------------------------------------------- */
@@ -658,9 +662,7 @@ void FixDpgen::post_run()
 {
   State &s = *state_;
   if (s.stop == StopReason::none || s.listener || comm->me != 0) return;
-  if (s.skipped)
-    utils::logmesg(lmp, "Fix dpgen {}: run skipped, since an earlier one was stopped at step {}\n", id, s.stop_step);
-  else if (s.stop == StopReason::failed)
+  if (s.stop == StopReason::failed)
     utils::logmesg(lmp, "Fix dpgen {}: run stopped at step {}: failed frame, max_devi_f {:.6g} (trust {:g} {:g}), "
                    "max_devi_v {:.6g}; later run commands are skipped\n", id, update->ntimestep, s.deviation.max_f,
                    s.options.trust.force.lo, s.options.trust.force.hi, s.deviation.max_v);
@@ -838,12 +840,14 @@ int FixDpgen::every() const
   return state_->every;
 }
 
-void FixDpgen::reload_models()
+void FixDpgen::reload_models(const std::shared_ptr<dpgen::Ensemble> &at_hand)
 {
   State &s = *state_;
   std::string message;
   try {
-    auto ensemble = dpgen::load_ensemble(s.options.models, {s.device, {}});
+    std::shared_ptr<dpgen::Ensemble> ensemble = at_hand;
+    if (!ensemble || !has_content(*ensemble, s.options.models))
+      ensemble = dpgen::load_ensemble(s.options.models, {s.device, {}});
     if (3 * ensemble->n_models() != comm_reverse) throw dpgen::ModelError("another number of models after a reload");
     s.runner = std::make_unique<EnsembleRunner>(lmp, std::move(ensemble), s.options.types);
   } catch (const std::exception &caught) {

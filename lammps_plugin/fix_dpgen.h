@@ -9,6 +9,7 @@
 #include <vector>
 
 namespace dpgen {
+class Ensemble;
 enum class StopReason;
 struct Frame;
 struct Look;
@@ -64,7 +65,8 @@ class FixDpgen : public Fix {
   void set_every(int n);
   int every() const;
   /// Loads the model files again from the same paths and decides anew at the next setup whether the pair style's forces are model 1's.
-  void reload_models();
+  /// An ensemble `at_hand` that was loaded from files of the same content is used as it is; each rank may have one or none.
+  void reload_models(const std::shared_ptr<dpgen::Ensemble> &at_hand = nullptr);
   /// SHA-256 of the model files in use, in order.
   const std::vector<std::string> &model_hashes() const;
   /// Elements of the LAMMPS types.

@@ -4,6 +4,7 @@
 #include "fix_dpgen_safe.h"
 #include "learn_session.h"
 
+#include "ensemble.h"
 #include "errors.h"
 
 #include <algorithm>
@@ -99,8 +100,13 @@ int dpgen_set_every(void *lmp, int n)
 
 int dpgen_reload_models(void *lmp)
 {
+  return dpgen_share_models(lmp, nullptr);
+}
+
+int dpgen_share_models(void *lmp, void *ensemble)
+{
   return guarded([&] {
-    fix_of(lmp).reload_models();
+    fix_of(lmp).reload_models(ensemble ? static_cast<dpgen::Ensemble *>(ensemble)->shared_from_this() : nullptr);
     session_of(lmp).require_setup();
     return 0;
   });

@@ -29,6 +29,9 @@ DPGEN_API long long dpgen_runs_without_fix(void *lmp);
 DPGEN_API int dpgen_set_every(void *lmp, int n);
 /// The learning fix loads its models again from the same paths.
 DPGEN_API int dpgen_reload_models(void *lmp);
+/// The same, but a rank that holds these models already (dpgen::Ensemble *, owned by a shared_ptr) need not load
+/// them; null on the others.
+DPGEN_API int dpgen_share_models(void *lmp, void *ensemble);
 /// Arguments of the pair_style command of the present pair style, such as "deepmd models/0.pb".
 DPGEN_API int dpgen_pair_style(void *lmp, char *buffer, int size);
 

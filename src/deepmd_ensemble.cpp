@@ -57,6 +57,7 @@ std::vector<std::string> words(const std::string &text)
 struct DeepmdEnsemble::Models {
   const DeepmdApi &api;
   std::vector<ModelPtr> models{};
+  std::vector<bool> list_lost{};    // DeePMD-kit holds one list of atoms per model, the last one
   std::vector<std::string> type_map{};
   double cutoff = 0.0;
 
@@ -80,6 +81,7 @@ struct DeepmdEnsemble::Models {
                        " Å, the first model has " + std::to_string(cutoff) + " Å; an ensemble needs one cut-off");
     }
     models.push_back(std::move(model));
+    list_lost.push_back(true);
   }
 };
 
@@ -118,8 +120,9 @@ void DeepmdEnsemble::evaluate(int model, const AtomsView &atoms, const NeighborV
   const ListPtr nlist(api.new_nlist(list.n_atoms, list.atoms, list.n_neighbors, list.neighbors), Deleter{&api});
   api.set_mask(nlist.get(), list.mask);
   api.compute_nlist(deep_pot, n_all, atoms.positions, atoms.types, atoms.cell, atoms.n_ghost, nlist.get(),
-                    list.is_new ? 0 : 1, &out.energy, out.forces.data(), out.virial.data(), nullptr, nullptr);
+                    list.is_new || models_->list_lost[model] ? 0 : 1, &out.energy, out.forces.data(), out.virial.data(), nullptr, nullptr);
   check(api, deep_pot, "model '" + paths_[model] + "'");
+  models_->list_lost[model] = false;
 }
 
 void DeepmdEnsemble::evaluate_frame(int model, int n_atoms, const double *positions, const int *types,
@@ -130,6 +133,7 @@ void DeepmdEnsemble::evaluate_frame(int model, int n_atoms, const double *positi
   out.energy = 0.0;
   out.virial.fill(0.0);
   out.forces.assign(3 * static_cast<std::size_t>(n_atoms), 0.0);
+  models_->list_lost[model] = true;
   api.compute(deep_pot, n_atoms, positions, types, cell, &out.energy, out.forces.data(), out.virial.data(), nullptr,
               nullptr);
   check(api, deep_pot, "model '" + paths_[model] + "'");

@@ -37,7 +37,7 @@ struct Prediction {
 };
 
 /// Interface of all ensembles. Not thread-safe. Throws ModelError.
-class Ensemble {
+class Ensemble : public std::enable_shared_from_this<Ensemble> {
  public:
   virtual ~Ensemble() = default;
 
@@ -60,6 +60,7 @@ class Ensemble {
   int type_index(const std::string &element) const;
 
  protected:
+  Ensemble() = default;
   explicit Ensemble(std::vector<std::string> paths);
 
   std::vector<std::string> paths_;

@@ -132,8 +132,8 @@ class LammpsSession:
             return
         raise LearningError(
             f"fix {self._fix_id} evaluates models {_short(found)}, but the current generation has {_short(hashes)}; "
-            "name the models in the script by their stable links, models/0.pb, models/1.pb, ... in the run folder (variable "
-            f"{MODELS_VARIABLE} holds that folder), in this order"
+            "name the models in the script by their stable links, models/0.pb, models/1.pb, ... in the run folder (in "
+            f"variable {MODELS_VARIABLE}), in this order"
         )
 
 
@@ -146,7 +146,7 @@ _WANTED = re.compile(r"^\s*(?:pair_coeff|pair_modify)\s")
 
 
 def script_lines(script: Path, seen: frozenset[Path] = frozenset()) -> list[str]:
-    """Return the lines of a script and of files that it includes or jumps to by a literal name, continued ones joined."""
+    """Return the lines of a script and of the files that it includes or jumps to by name, continued ones joined."""
     if script in seen or not script.is_file():
         return []
     lines = []

@@ -1,0 +1,53 @@
+"""Judging a generation while it is being trained: each model is loaded and compared with new labels when it arrives.
+
+Loading a model and its first evaluation take longer than many later ones; done while the others are still in training,
+that costs the pause nothing, and the fix takes over the very models that were judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from lammps_dpgen.ensemble import Ensemble
+from lammps_dpgen.frame import LabelledFrame
+from lammps_dpgen.learning.ensembles import force_rmse, root_mean_square
+
+
+class Judge:
+    """Compares old and new models with labels that neither has seen in training, or only the new; a context manager.
+
+    Parameters
+    ----------
+    old
+        Models of the last generation; they are left alone by others until :meth:`verdict`.
+    labelled
+        The new labels.
+    """
+
+    def __init__(self, old: Ensemble, labelled: Sequence[LabelledFrame]) -> None:
+        self._labelled = labelled
+        self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="judge")
+        self._before = self._threads.submit(force_rmse, old, labelled)
+        self._models: dict[int, Future[tuple[Ensemble, float]]] = {}
+
+    def arrived(self, index: int, path: Path) -> None:
+        """Begin to load and judge a model; one that is trained anew replaces the earlier one."""
+        self._models[index] = self._threads.submit(self._judge, path)
+
+    def verdict(self) -> tuple[Ensemble, float, float]:
+        """Return all models, and the force RMSE (eV/Å) of the old ones and of these; they can be evaluated at once."""
+        judged = [self._models[index].result() for index in sorted(self._models)]
+        models = Ensemble.joined([model for model, _ in judged])
+        return models, self._before.result(), root_mean_square([rmse for _, rmse in judged])
+
+    def _judge(self, path: Path) -> tuple[Ensemble, float]:
+        model = Ensemble([path], min_models=1)
+        return model, force_rmse(model, self._labelled)
+
+    def __enter__(self) -> Judge:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._threads.shutdown(cancel_futures=True)

@@ -1,0 +1,33 @@
+// Ensembles that were loaded one by one, used as one.
+#ifndef DPGEN_JOINED_ENSEMBLE_H
+#define DPGEN_JOINED_ENSEMBLE_H
+
+#include "ensemble.h"
+
+namespace dpgen {
+
+/// All models of several ensembles, in order. They are not loaded again: whoever else holds a part shares its models.
+class JoinedEnsemble : public Ensemble {
+ public:
+  /// Throws ModelError where type maps or cut-offs differ.
+  explicit JoinedEnsemble(const std::vector<std::shared_ptr<Ensemble>> &parts);
+
+  int n_models() const override { return static_cast<int>(models_.size()); }
+  double cutoff() const override { return models_.front().part->cutoff(); }
+  const std::vector<std::string> &type_map() const override { return models_.front().part->type_map(); }
+  void evaluate(int model, const AtomsView &atoms, const NeighborView &list, Prediction &out) override;
+  void evaluate_frame(int model, int n_atoms, const double *positions, const int *types, const double *cell,
+                      Prediction &out) override;
+
+ private:
+  struct Model {
+    std::shared_ptr<Ensemble> part;
+    int index = 0;    ///< in its part
+  };
+
+  std::vector<Model> models_;
+};
+
+}    // namespace dpgen
+
+#endif
