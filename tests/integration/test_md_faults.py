@@ -53,7 +53,7 @@ def test_labeler_that_hangs_is_stopped_retried_and_its_frame_set_aside(fresh_wor
         "            with (HERE / 'hung').open('a') as file: file.write('x')\n"
         "            time.sleep(600)"
     )
-    labeler = ase_labeler(work, hang, timeout=4.0, retries=1)
+    labeler = ase_labeler(work, hang, timeout=8.0, retries=1)
     work.configure(
         initial_models=INITIAL_MODELS,
         labeler=labeler,

@@ -21,7 +21,12 @@ from lammps_dpgen.frame import Frame
 from lammps_dpgen.learning.desk import Desk, Orders, WalkerState, frame_of, open_desk
 from lammps_dpgen.learning.plugin_api import END_ALL, FAIL, GO_ON
 from lammps_dpgen.learning.selection import check_max_atoms
-from lammps_dpgen.learning.session import SAME_FORCES, LammpsSession, threads_of_this_process
+from lammps_dpgen.learning.session import (
+    SAME_FORCES,
+    LammpsSession,
+    raised_alone,
+    threads_of_this_process,
+)
 from lammps_dpgen.learning.trajectory import Trajectory
 from lammps_dpgen.mpi import on_root
 from lammps_dpgen.noise import divert_library_output
@@ -96,11 +101,15 @@ class LearningRun:
         self._session = LammpsSession(self._comm, self._config.fix, log, models, self._variables)
         try:
             self._session.run_script(self._script, self._on_look, self._on_pause)
-        except Exception as error:
-            if self._error is None:
-                self._error = _readable(error, self._script, log)
-        finally:
-            on_root(self._comm, self._close_books)
+        except BaseException as error:
+            readable = _readable(error, self._script, log)
+            self._fail(readable)
+            if self._comm.size > 1 and raised_alone(error):
+                if self._desk is not None:
+                    self._close_books()
+                # The other ranks wait inside LAMMPS: whoever started this program has to end them.
+                raise readable from None
+        on_root(self._comm, self._close_books)
         first = next((error for error in self._comm.allgather(self._error) if error is not None), None)
         if first is not None:
             raise first
@@ -268,8 +277,9 @@ class LearningRun:
             self._error = error
 
 
-def _readable(error: Exception, script: Path, log: Path) -> Exception:
+def _readable(error: BaseException, script: Path, log: Path) -> BaseException:
     """Return LAMMPS' own errors as one of the package, with where to read on."""
-    if isinstance(error, DpgenError):
+    if isinstance(error, DpgenError) or not isinstance(error, Exception):
         return error
-    return LearningError(f"LAMMPS stopped in {script}: {str(error).strip()}. See {log}; labels and models are stored")
+    message = getattr(error, "message", str(error))  # that of an error of one rank is a quotation
+    return LearningError(f"LAMMPS stopped in {script}: {message.strip()}. See {log}; labels and models are stored")

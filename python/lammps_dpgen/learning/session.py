@@ -189,6 +189,13 @@ def check_script(script: Path, fix_id: str) -> None:
         raise ConfigError(f"{script} never runs MD: it has no run command, so there is nothing to learn from")
 
 
+def raised_alone(error: BaseException) -> bool:
+    """Tell whether LAMMPS raised an error on this rank only, so that the others still wait for it."""
+    import lammps
+
+    return isinstance(error, lammps.MPIAbortException)
+
+
 def threads_of_this_process() -> None:
     """Let TensorFlow use one thread per rank unless the user asks for more: ranks share the cores already."""
     for name in ("OMP_NUM_THREADS", "DP_INTRA_OP_PARALLELISM_THREADS", "DP_INTER_OP_PARALLELISM_THREADS"):
