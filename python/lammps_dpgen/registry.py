@@ -7,6 +7,7 @@ here knows a particular one.
 from __future__ import annotations
 
 import difflib
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -19,8 +20,12 @@ STRUCTURES = "lammps_dpgen.structures"
 _WORDS = {LABELERS: "labeler", TRAINERS: "trainer", STRUCTURES: "structure generator"}
 
 
+@cache
 def registered(group: str) -> dict[str, EntryPoint]:
-    """Return the entry points of a group by name; nothing is imported."""
+    """Return the entry points of a group by name; nothing is imported.
+
+    All installed packages are read once per process: that takes longer than a pause of a learning run should.
+    """
     return {point.name: point for point in sorted(entry_points(group=group))}
 
 
