@@ -1,0 +1,211 @@
+"""What lammps-dpgen costs, measured: a table, results.json, and with --write the table in README.md.
+
+    python benchmarks/run.py [--quick] [--only md|pause] [--write]
+
+Two questions:
+
+- How long does MD with ``fix dpgen N`` take, compared with DeePMD-kit's own ``pair_style deepmd`` with four models and
+  ``out_freq N``? Ratios of medians of interleaved runs.
+- How many seconds does a pause of a learning run cost beyond labels and trainings?
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+HERE = Path(__file__).resolve().parent
+MODELS = [str(HERE.parent / "tests" / "data" / "al" / f"model_{index}.pb") for index in range(4)]
+RESULTS = HERE / "results.json"
+BEGIN, END = "<!-- results: written by run.py --write -->\n", "<!-- end of results -->\n"
+
+#: What a ratio, and a pause in seconds, may be at most.
+MAX_RATIO, MAX_PAUSE = 1.05, 0.5
+
+#: One thread each, so that ranks do not fight for the cores; TensorFlow says nothing.
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "DP_INTRA_OP_PARALLELISM_THREADS": "1",
+    "DP_INTER_OP_PARALLELISM_THREADS": "1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
+
+FULL: dict[str, Any] = {"atoms": [32, 256, 2048], "every": [1, 10, 100], "seconds": 1.5, "repeats": 9, "pauses": 5}
+QUICK: dict[str, Any] = {"atoms": [32, 256], "every": [1, 10], "seconds": 0.5, "repeats": 3, "pauses": 2}
+
+Row = dict[str, Any]
+
+
+def run_program(ranks: int, program: str, task: dict[str, Any]) -> list[Row]:
+    """Run one of the programs beside this file under MPI; return the JSON objects that it prints."""
+    mpirun = Path(sys.executable).parent / "mpirun"
+    command = [str(mpirun), "-n", str(ranks), sys.executable, "-m", "mpi4py", str(HERE / program), json.dumps(task)]
+    done = subprocess.run(command, env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{program} failed on {ranks} ranks:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+def measure_md(settings: dict[str, Any], ranks: Iterable[int]) -> list[Row]:
+    """Return one row per case: medians of the seconds per step and their ratios."""
+    cases: dict[tuple[int, int, int], list[Row]] = {}
+    for number in ranks:
+        for row in run_program(number, "md_cost.py", {**settings, "models": MODELS}):
+            cases.setdefault((row["ranks"], row["atoms"], row["every"]), []).append(row)
+    return [summary_of(case, turns) for case, turns in cases.items()]
+
+
+def summary_of(case: tuple[int, int, int], turns: list[Row]) -> Row:
+    """Summarize the turns of one case."""
+    median = {style: statistics.median(turn["seconds"][style] for turn in turns) for style in turns[0]["seconds"]}
+    # How much the figure moves from turn to turn tells how far to trust it.
+    ratios = sorted(turn["seconds"]["dpgen"] / turn["seconds"]["pair"] for turn in turns)
+    quarter = len(ratios) // 4
+    return {
+        "ranks": case[0],
+        "atoms": case[1],
+        "every": case[2],
+        "turns": len(turns),
+        "steps_per_turn": turns[0]["steps"],
+        "ms_per_step": {style: 1000.0 * seconds for style, seconds in median.items()},
+        "ratio": median["dpgen"] / median["pair"],
+        "ratio_middle_half": [ratios[quarter], ratios[-1 - quarter]],
+        "ratio_to_plain": median["dpgen"] / median["plain"],
+    }
+
+
+def measure_pauses(settings: dict[str, Any], ranks: Iterable[int]) -> list[Row]:
+    """Return one row per number of ranks: median seconds of a pause, by part."""
+    rows = []
+    for number in ranks:
+        pauses = run_program(number, "pause_cost.py", {"pauses": settings["pauses"]})
+        seconds = {part: statistics.median(pause[part] for pause in pauses) for part in pauses[0]}
+        rows.append({"ranks": number, "atoms": 256, "pauses": len(pauses), "seconds": seconds})
+    return rows
+
+
+def md_cells(rows: list[Row]) -> list[list[str]]:
+    """Return head and body of the table about MD."""
+    head = ["ranks", "atoms", "N", "fix dpgen, ms/step", "pair_style, ms/step", "ratio", "middle half", "to plain MD"]
+    body = []
+    for row in rows:
+        ms, (low, high) = row["ms_per_step"], row["ratio_middle_half"]
+        names = [str(row[name]) for name in ("ranks", "atoms", "every")]
+        ratios = [f"{row['ratio']:.3f}", f"{low:.3f} to {high:.3f}", f"{row['ratio_to_plain']:.2f}"]
+        body.append([*names, f"{ms['dpgen']:.3f}", f"{ms['pair']:.3f}", *ratios])
+    return [head, *body]
+
+
+def pause_cells(rows: list[Row]) -> list[list[str]]:
+    """Return head and body of the table about pauses."""
+    parts = list(rows[0]["seconds"]) if rows else []
+    head = ["ranks", "atoms", "pauses", *(f"{part}, s" for part in parts)]
+    body = []
+    for row in rows:
+        counts = [str(row[name]) for name in ("ranks", "atoms", "pauses")]
+        body.append([*counts, *(f"{row['seconds'][part]:.3f}" for part in parts)])
+    return [head, *body]
+
+
+def show(title: str, cells: list[list[str]]) -> None:
+    """Print a table."""
+    table = Table(title=title)
+    for name in cells[0]:
+        table.add_column(name, justify="right")
+    for row in cells[1:]:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def markdown(cells: list[list[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = [cells[0], ["---:"] * len(cells[0]), *cells[1:]]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def machine() -> Row:
+    """Return what the figures depend on; no names."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    models = {line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")}
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        "cpu": ", ".join(sorted(models)) or platform.machine(),
+        "cores": os.cpu_count(),
+        "load_at_start": round(os.getloadavg()[0], 1),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("deepmd-kit", "lammps", "lammps-dpgen")},
+    }
+
+
+def write(results: Row) -> None:
+    """Store the results, and put the tables into README.md."""
+    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    where = results["machine"]
+    text = (
+        f"Measured on {where['date']}: {where['cores']} cores of {where['cpu']}, load {where['load_at_start']} from "
+        f"other programs when it began; deepmd-kit {where['deepmd-kit']}, lammps {where['lammps']}, "
+        f"Python {where['python']}.\n"
+    )
+    if results.get("md"):
+        text += "\n" + markdown(md_cells(results["md"]))
+    if results.get("pause"):
+        text += "\n" + markdown(pause_cells(results["pause"]))
+    readme = HERE / "README.md"
+    before, rest = readme.read_text().split(BEGIN)
+    readme.write_text(before + BEGIN + "\n" + text + "\n" + END + rest.split(END)[1])
+
+
+def too_slow(results: Row) -> list[str]:
+    """Return what is above its bound."""
+    found = [
+        f"ratio {row['ratio']:.3f} with {row['atoms']} atoms, N = {row['every']}, {row['ranks']} ranks"
+        for row in results.get("md", [])
+        if row["ratio"] > MAX_RATIO
+    ]
+    return found + [
+        f"pause of {row['seconds']['total']:.2f} s on {row['ranks']} ranks"
+        for row in results.get("pause", [])
+        if row["seconds"]["total"] > MAX_PAUSE
+    ]
+
+
+def main() -> None:
+    """Measure, show, store."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="few and short runs: to see that it works")
+    parser.add_argument("--only", choices=("md", "pause"), help="one of the two")
+    parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2], help="numbers of MPI ranks (default 1 2)")
+    parser.add_argument("--write", action="store_true", help="write results.json and the tables in README.md")
+    arguments = parser.parse_args()
+    settings = QUICK if arguments.quick else FULL
+    # What is not measured now stays as it was.
+    kept = json.loads(RESULTS.read_text()) if arguments.write and RESULTS.exists() else {}
+    results: Row = {**kept, "machine": machine()}
+    if arguments.only != "pause":
+        results["md"] = measure_md(settings, arguments.ranks)
+        show("MD with fix dpgen against pair_style deepmd with 4 models", md_cells(results["md"]))
+    if arguments.only != "md":
+        results["pause"] = measure_pauses(settings, arguments.ranks)
+        show("A pause beyond labels and trainings", pause_cells(results["pause"]))
+    if arguments.write:
+        write(results)
+    for line in too_slow(results):
+        print(f"above the bound: {line}")
+
+
+if __name__ == "__main__":
+    main()
