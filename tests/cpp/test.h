@@ -48,26 +48,26 @@ inline void check_near(double got, double expected, double tolerance, const char
 
 #define TEST_JOIN_(a, b) a##b
 #define TEST_JOIN(a, b) TEST_JOIN_(a, b)
-#define TEST(part, name)                                                                                      \
-  static void TEST_JOIN(body_, __LINE__)();                                                                  \
-  static const test::Register TEST_JOIN(test_, __LINE__)(#part, name, TEST_JOIN(body_, __LINE__));            \
+#define TEST(part, name)                                                                                               \
+  static void TEST_JOIN(body_, __LINE__)();                                                                            \
+  static const test::Register TEST_JOIN(test_, __LINE__)(#part, name, TEST_JOIN(body_, __LINE__));                     \
   static void TEST_JOIN(body_, __LINE__)()
-#define CHECK(condition)                                                \
-  do {                                                                  \
-    if (!(condition)) test::fail(__FILE__, __LINE__, "not " #condition); \
+#define CHECK(condition)                                                                                               \
+  do {                                                                                                                 \
+    if (!(condition)) test::fail(__FILE__, __LINE__, "not " #condition);                                               \
   } while (false)
 #define CHECK_NEAR(got, expected, tolerance) test::check_near(got, expected, tolerance, __FILE__, __LINE__)
-#define CHECK_THROWS(expression, Error, word)                                                              \
-  do {                                                                                                     \
-    std::string message_;                                                                                  \
-    try {                                                                                                  \
-      expression;                                                                                          \
-    } catch (const Error &error) {                                                                         \
-      message_ = error.what();                                                                             \
-    }                                                                                                      \
-    if (message_.empty()) test::fail(__FILE__, __LINE__, #expression " does not throw " #Error);            \
-    if (message_.find(word) == std::string::npos)                                                          \
-      test::fail(__FILE__, __LINE__, "'" + message_ + "' does not name '" + std::string(word) + "'");       \
+#define CHECK_THROWS(expression, Error, word)                                                                          \
+  do {                                                                                                                 \
+    std::string message_;                                                                                              \
+    try {                                                                                                              \
+      expression;                                                                                                      \
+    } catch (const Error &error) {                                                                                     \
+      message_ = error.what();                                                                                         \
+    }                                                                                                                  \
+    if (message_.empty()) test::fail(__FILE__, __LINE__, #expression " does not throw " #Error);                       \
+    if (message_.find(word) == std::string::npos)                                                                      \
+      test::fail(__FILE__, __LINE__, "'" + message_ + "' does not name '" + std::string(word) + "'");                  \
   } while (false)
 
 #endif

@@ -50,9 +50,9 @@ TEST(frame_writer, "numbers read back exactly, positions count from the corner o
   std::getline(text, line);
   CHECK(line == "2");
   std::getline(text, line);
-  for (const char *part : {"Lattice=\"10 0 0 1.5 9 0 -0.5 0.25 8\"", "pbc=\"T T F\"", "step=1234567890123",
-                           "class=candidate", "fix_id=dp", "models=\"aa,bb\"",
-                           "Properties=species:S:1:pos:R:3:id:I:1:force_spread:R:1"})
+  for (const char *part :
+       {"Lattice=\"10 0 0 1.5 9 0 -0.5 0.25 8\"", "pbc=\"T T F\"", "step=1234567890123", "class=candidate", "fix_id=dp",
+        "models=\"aa,bb\"", "Properties=species:S:1:pos:R:3:id:I:1:force_spread:R:1"})
     CHECK(line.find(part) != std::string::npos);
   const std::size_t at = line.find("max_devi_f=");
   CHECK(std::stod(line.substr(at + 11)) == 1.0 / 7.0);
