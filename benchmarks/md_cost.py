@@ -1,6 +1,9 @@
 """Program behind ``run.py``: seconds of MD loops, interleaved in one process, on any number of ranks.
 
-    mpirun -n 2 python md_cost.py '{"atoms": [32], "every": [1, 10], "seconds": 1.0, "repeats": 5, "models": [...]}'
+    mpirun -n 2 python md_cost.py '{"atoms": [32], "every": [1, 10], "seconds": 0.5, "budget": 30, "turns": [5, 25],
+                                    "models": [...]}'
+
+``seconds`` is the least length of a turn (at least N steps), ``budget`` the time for a case, with so many ``turns``.
 
 For each number of atoms and each N there are three LAMMPS instances with the same atoms, neighbour lists, thermo output
 and models, so that start-up does not count and all see the same machine:
@@ -72,12 +75,17 @@ class Instance:
         self.lmp: Any = lammps.lammps(cmdargs=["-log", str(self._log), "-screen", "none", "-nocite"], comm=comm)
         self.lmp.commands_string(input_of(style, atoms, every, models))
 
-    def seconds(self, steps: int) -> float:
-        """Run; return LAMMPS' own loop time on all ranks."""
+    def run(self, steps: int) -> tuple[float, float]:
+        """Run; return LAMMPS' own figures on all ranks: wall and CPU time of the loop per step, in seconds."""
         self._comm.Barrier()
         self.lmp.command(f"run {steps}")
-        loops = re.findall(r"^Loop time of (\S+) on", self._log.read_text(), re.M) if self._comm.rank == 0 else [0.0]
-        return float(self._comm.bcast(loops[-1]))
+        figures = (0.0, 0.0)
+        if self._comm.rank == 0:
+            log = self._log.read_text()
+            wall = float(re.findall(r"^Loop time of (\S+) on", log, re.M)[-1])
+            share = float(re.findall(r"^(\S+)% CPU use with", log, re.M)[-1])
+            figures = (wall / steps, wall / steps * share / 100.0)
+        return self._comm.bcast(figures)
 
     def close(self) -> None:
         self.lmp.close()
@@ -87,16 +95,19 @@ def measure(atoms: int, every: int, task: dict[str, Any], comm: MPI.Comm) -> Non
     """Time one case."""
     instances = {style: Instance(style, atoms, every, task["models"], comm) for style in STYLES}
     try:
-        # Twice, since TensorFlow still allocates in the first.
-        for _ in range(2):
-            warm = {style: instance.seconds(max(every, 2)) / max(every, 2) for style, instance in instances.items()}
+        # TensorFlow optimizes its graphs in the first evaluations.
+        for _ in range(1 if every > 10 else 2):
+            warm = {style: instance.run(max(every, 2))[0] for style, instance in instances.items()}
         # As long for all, so that they follow the same trajectory; a multiple of N, so that all have the same looks.
         steps = every * max(1, round(task["seconds"] / warm["dpgen"] / every))
-        for turn in range(task["repeats"]):
+        low, high = task["turns"]
+        n_turns = min(high, max(low, round(task["budget"] / (steps * sum(warm.values())))))
+        for turn in range(n_turns):
             order = STYLES if turn % 2 == 0 else STYLES[::-1]
-            seconds = {style: instances[style].seconds(steps) / steps for style in order}
+            figures = {style: instances[style].run(steps) for style in order}
             if comm.rank == 0:
-                row = {"ranks": comm.size, "atoms": atoms, "every": every, "steps": steps, "seconds": seconds}
+                row = {"ranks": comm.size, "atoms": atoms, "every": every, "steps": steps}
+                row |= {name: {style: figures[style][k] for style in STYLES} for k, name in enumerate(("wall", "cpu"))}
                 print(json.dumps(row), flush=True)
     finally:
         for instance in instances.values():
