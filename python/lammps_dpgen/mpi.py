@@ -24,17 +24,25 @@ def on_root(comm: MPI.Comm, work: Callable[[], T]) -> T:
     if comm.rank == 0:
         try:
             outcome = (True, work())
-        except Exception as error:
+        except BaseException as error:  # an interrupt as well: the others wait for an answer
             outcome = (False, error)
-    wait_asleep(comm)
+    interrupted = _sleep_until_all_are_here(comm)
     good, value = comm.bcast(outcome, root=0)
-    if good:
-        return value  # type: ignore[no-any-return]
-    raise value
+    if not good:
+        raise value
+    if interrupted:
+        raise KeyboardInterrupt
+    return value  # type: ignore[no-any-return]
 
 
-def wait_asleep(comm: MPI.Comm) -> None:
-    """Wait for all ranks without keeping a core busy. Collective."""
+def _sleep_until_all_are_here(comm: MPI.Comm) -> bool:
+    """Tell whether the user interrupted the wait: it is ended in any case, so that ranks stay in step."""
     request = comm.Ibarrier()
-    while not request.Test():
-        time.sleep(NAP)
+    interrupted = False
+    while True:
+        try:
+            while not request.Test():
+                time.sleep(NAP)
+            return interrupted
+        except KeyboardInterrupt:
+            interrupted = True
