@@ -1,17 +1,8 @@
-#include "fix_dpgen.h"
+// The fix in the loop: when it looks, what the models say, and which class of frame that is.
+#include "fix_dpgen_state.h"
 
-#include "ensemble_runner.h"
-#include "fix_dpgen_options.h"
-#include "frame_gather.h"
 #include "look_listener.h"
 #include "neigh_request.h"
-#include "units.h"
-
-#include "deviation_log.h"
-#include "errors.h"
-#include "frame_writer.h"
-#include "pause.h"
-#include "sha256.h"
 
 #include "atom.h"
 #include "comm.h"
@@ -19,7 +10,6 @@
 #include "error.h"
 #include "force.h"
 #include "group.h"
-#include "input.h"
 #include "memory.h"
 #include "modify.h"
 #include "neigh_list.h"
@@ -30,46 +20,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <optional>
 
 using namespace LAMMPS_NS;
 using namespace FixConst;
 using dpgen::FrameClass;
 using dpgen::StopReason;
-
-struct FixDpgen::State {
-  FixDpgenOptions options;
-  int every = 1;
-  int device = 0;    // GPU of this rank
-  Units units;
-  std::unique_ptr<EnsembleRunner> runner;
-  NeighList *list = nullptr;
-  std::unique_ptr<dpgen::FrameWriter> frames;    // rank 0
-  std::unique_ptr<dpgen::DeviationLog> out;      // rank 0
-  bool files_open = false, append = false;
-
-  dpgen::Deviation deviation;    // in the unit style of the run
-  FrameClass frame_class = FrameClass::accurate;
-  double temperature = 0.0;
-  double look_seconds = 0.0;
-  bigint last_look = -1;       // step of the last look that was counted
-  bigint last_taken = -1;      // step of the last candidate that was kept
-  bigint counts[3] = {0, 0, 0};
-  bigint n_stored = 0, n_dropped = 0;
-  int stored_in_run = 0;
-  bool captured = false;    // the pair style's forces of this step are at hand
-  bool respa = false;
-  bool nan_said = false;
-  StopReason stop = StopReason::none;
-  std::optional<dpgen::Frame> frame;    // of this look, on all ranks if it is kept; filled on rank 0
-
-  LookListener *listener = nullptr;
-  std::vector<dpgen::Frame> held;
-  int n_held = 0;
-  long n_dropped_since = 0;
-  std::optional<dpgen::Frame> failed;
-};
 
 namespace {
 
@@ -88,14 +43,6 @@ int rank_on_node(MPI_Comm world)
 bool same_figure(double a, double b)
 {
   return (std::isnan(a) && std::isnan(b)) || std::abs(a - b) <= 1e-9 + 1e-7 * std::abs(b);
-}
-
-// True if these models were loaded from files with the content of those at `paths` now.
-bool has_content(const dpgen::Ensemble &ensemble, const std::vector<std::string> &paths)
-{
-  std::vector<std::string> hashes;
-  for (const std::string &path : paths) hashes.push_back(dpgen::sha256_of_file(path));
-  return ensemble.hashes() == hashes;
 }
 
 bool same_figures(const dpgen::Deviation &a, const dpgen::Deviation &b)
@@ -226,38 +173,6 @@ double FixDpgen::shortest_pair_cutoff() const
       if (state_->runner->sees(i) && state_->runner->sees(j))
         shortest = std::min(shortest, std::sqrt(force->pair->cutsq[i][j]));
   return shortest;
-}
-
-/* ----------------------------------------------------------------------
-   A run that goes on from a restart file goes on in its output files.
-------------------------------------------------------------------------- */
-
-void FixDpgen::open_files()
-{
-  State &s = *state_;
-  if (s.files_open) return;
-  s.files_open = true;
-  for (auto *other : modify->get_fix_by_style("^dpgen$")) {
-    const auto *fix = dynamic_cast<FixDpgen *>(other);
-    if (!fix || fix == this || !fix->state_->files_open) continue;
-    const FixDpgenOptions &theirs = fix->state_->options;
-    for (const std::string &file : {s.options.out_file, s.options.frames})
-      if (!file.empty() && (file == theirs.out_file || file == theirs.frames))
-        error->all(FLERR, "Fix dpgen {}: fix {} writes to '{}' already; give another out_file and frames", id, fix->id,
-                   file);
-  }
-  std::string message;
-  if (comm->me == 0) {
-    try {
-      if (!s.options.frames.empty())
-        s.frames = std::make_unique<dpgen::FrameWriter>(s.options.frames, s.append);
-      if (!s.options.out_file.empty())
-        s.out = std::make_unique<dpgen::DeviationLog>(s.options.out_file, s.append);
-    } catch (const std::exception &caught) {
-      message = caught.what();
-    }
-  }
-  fail_together(message);
 }
 
 /* ---------------------------------------------------------------------- */
@@ -524,238 +439,6 @@ void FixDpgen::say_not_finite(int model)
 
 /* ---------------------------------------------------------------------- */
 
-void FixDpgen::write_row()
-{
-  State &s = *state_;
-  if (s.options.out_file.empty()) return;
-  std::vector<double> atomic;
-  if (s.options.atomic) atomic = gather_by_id(lmp, vector_atom);
-  std::string message;
-  if (s.out) {
-    try {
-      s.out->write(update->ntimestep, s.deviation, atomic);
-    } catch (const std::exception &caught) {
-      message = caught.what();
-    }
-  }
-  fail_together(message);
-}
-
-/* ----------------------------------------------------------------------
-   A candidate is taken unless it is too soon or too many; a failed frame
-   is of use to a listener only.
-------------------------------------------------------------------------- */
-
-bool FixDpgen::takes_frame() const
-{
-  const State &s = *state_;
-  if (s.frame_class != FrameClass::candidate) return s.frame_class == FrameClass::failed && s.listener;
-  // After reset_timestep the last one may lie in the future.
-  const bool too_soon = s.last_taken >= 0 && s.last_taken <= update->ntimestep &&
-      update->ntimestep - s.last_taken < s.options.min_gap;
-  return !too_soon && s.stored_in_run < s.options.max_frames;
-}
-
-/* ---------------------------------------------------------------------- */
-
-void FixDpgen::collect_frame()
-{
-  State &s = *state_;
-  s.frame.reset();
-  if (!takes_frame()) return;
-  s.frame.emplace();
-  if (s.options.frames.empty() && !s.listener) return;    // counted only
-  gather_frame(lmp, vector_atom, s.options.types, *s.frame);
-}
-
-/* ----------------------------------------------------------------------
-   Store a candidate; keep the last failed frame for whoever listens.
-------------------------------------------------------------------------- */
-
-void FixDpgen::take_frame()
-{
-  State &s = *state_;
-  const bool candidate = s.frame_class == FrameClass::candidate;
-  if (candidate && s.frame) {
-    s.last_taken = update->ntimestep;
-    ++s.stored_in_run;
-    ++s.n_stored;
-    if (s.listener) ++s.n_held;
-  } else if (candidate) {
-    ++s.n_dropped;
-    ++s.n_dropped_since;
-  }
-  if (!s.frame) return;
-  std::string message;
-  if (comm->me == 0) {
-    dpgen::Frame &frame = *s.frame;
-    frame.temperature = s.temperature;
-    frame.deviation = s.deviation;
-    frame.frame_class = s.frame_class;
-    frame.fix_id = id;
-    frame.model_hashes = s.runner->ensemble().hashes();
-    to_core_units(frame);
-    try {
-      if (candidate && s.frames) s.frames->write(frame);
-    } catch (const std::exception &caught) {
-      message = caught.what();
-    }
-    if (s.listener && candidate) s.held.push_back(frame);
-    if (s.listener && !candidate) s.failed = frame;
-  }
-  fail_together(message);
-}
-
-/* ----------------------------------------------------------------------
-   Stored frames are in eV and Angstrom whatever the unit style.
-------------------------------------------------------------------------- */
-
-void FixDpgen::to_core_units(dpgen::Frame &frame) const
-{
-  const double f = force_factor(), v = virial_factor();
-  dpgen::Deviation &d = frame.deviation;
-  for (double *figure : {&d.max_f, &d.min_f, &d.avg_f}) *figure *= f;
-  for (double *figure : {&d.max_v, &d.min_v, &d.avg_v}) *figure *= v;
-  for (double &spread : frame.spread) spread *= f;
-}
-
-/* ---------------------------------------------------------------------- */
-
-void FixDpgen::decide_stop()
-{
-  State &s = *state_;
-  const int n_candidates = s.listener ? s.n_held : s.stored_in_run;
-  if (s.options.stop == FixDpgenOptions::Stop::never) return;
-  if (s.frame_class == FrameClass::failed)
-    s.stop = StopReason::failed;
-  else if (s.options.stop == FixDpgenOptions::Stop::candidates && n_candidates >= s.options.stop_candidates)
-    s.stop = StopReason::candidates;
-  if (s.stop != StopReason::none) timer->force_timeout();
-}
-
-/* ---------------------------------------------------------------------- */
-
-dpgen::Look FixDpgen::current_look() const
-{
-  const State &s = *state_;
-  dpgen::Look look;
-  look.step = update->ntimestep;
-  look.last_step = update->endstep;
-  look.time = (update->atime + (update->ntimestep - update->atimestep) * update->dt) * s.units.time;
-  look.temperature = s.temperature;
-  look.seconds = s.look_seconds;
-  dpgen::Frame converted;
-  converted.deviation = s.deviation;
-  to_core_units(converted);
-  look.deviation = converted.deviation;
-  look.frame_class = s.frame_class;
-  look.trust = s.options.trust;
-  look.trust.force = {s.options.trust.force.lo * force_factor(), s.options.trust.force.hi * force_factor()};
-  if (look.trust.virial)
-    look.trust.virial = {s.options.trust.virial->lo * virial_factor(), s.options.trust.virial->hi * virial_factor()};
-  return look;
-}
-
-/* ---------------------------------------------------------------------- */
-
-void FixDpgen::post_run()
-{
-  State &s = *state_;
-  if (s.stop == StopReason::none || s.listener || comm->me != 0) return;
-  if (s.stop == StopReason::failed)
-    utils::logmesg(lmp, "Fix dpgen {}: run stopped at step {}: failed frame, max_devi_f {:.6g} (trust {:g} {:g}), "
-                   "max_devi_v {:.6g}; later run commands are skipped\n", id, update->ntimestep, s.deviation.max_f,
-                   s.options.trust.force.lo, s.options.trust.force.hi, s.deviation.max_v);
-  else
-    utils::logmesg(lmp, "Fix dpgen {}: run stopped at step {}: {} candidates{}; later run commands are skipped\n", id,
-                   update->ntimestep, s.stored_in_run,
-                   s.options.frames.empty() ? "" : " stored in '" + s.options.frames + "'");
-}
-
-/* ---------------------------------------------------------------------- */
-
-double FixDpgen::compute_scalar()
-{
-  return state_->deviation.max_f;
-}
-
-/* ---------------------------------------------------------------------- */
-
-double FixDpgen::compute_vector(int n)
-{
-  const State &s = *state_;
-  const dpgen::Deviation &d = s.deviation;
-  const double values[12] = {d.max_v, d.min_v, d.avg_v, d.max_f, d.min_f, d.avg_f, double(s.counts[0]),
-                             double(s.counts[1]), double(s.counts[2]), double(static_cast<int>(s.stop)),
-                             double(s.n_stored), double(s.n_dropped)};
-  return values[n];
-}
-
-/* ----------------------------------------------------------------------
-   fix_modify ID trust|vtrust|stop|max_frames|min_gap ... | every N | reload
-------------------------------------------------------------------------- */
-
-int FixDpgen::modify_param(int narg, char **arg)
-{
-  State &s = *state_;
-  const std::string keyword = arg[0];
-  int used = 0;
-  std::string message;
-  try {
-    if (keyword == "reload") {
-      reload_models();
-      return 1;
-    }
-    if (keyword == "every") {
-      if (narg < 2) throw dpgen::InputError("fix_modify every needs a number of steps");
-      set_every(utils::inumeric(FLERR, arg[1], false, lmp));
-      return 2;
-    }
-    for (const char *allowed : {"trust", "vtrust", "stop", "max_frames", "min_gap"})
-      if (keyword == allowed) used = s.options.parse_keyword(narg, arg, atom->ntypes);
-    s.options.check();
-  } catch (const dpgen::Error &caught) {
-    message = caught.what();
-  }
-  fail_together(message);
-  return used;
-}
-
-/* ---------------------------------------------------------------------- */
-
-namespace {
-constexpr int n_restart = 13;
-}
-
-void FixDpgen::write_restart(FILE *file)
-{
-  const State &s = *state_;
-  if (comm->me != 0) return;
-  const double numbers[n_restart] = {double(s.counts[0]), double(s.counts[1]), double(s.counts[2]), double(s.n_stored),
-                                     double(s.n_dropped), double(s.last_look), double(s.last_taken), s.deviation.max_v,
-                                     s.deviation.min_v, s.deviation.avg_v, s.deviation.max_f, s.deviation.min_f,
-                                     s.deviation.avg_f};
-  const int size = sizeof numbers;
-  fwrite(&size, sizeof size, 1, file);
-  fwrite(numbers, sizeof numbers, 1, file);
-}
-
-void FixDpgen::restart(char *buffer)
-{
-  State &s = *state_;
-  double numbers[n_restart];
-  std::memcpy(numbers, buffer, sizeof numbers);
-  for (int c = 0; c < 3; ++c) s.counts[c] = static_cast<bigint>(numbers[c]);
-  s.n_stored = static_cast<bigint>(numbers[3]);
-  s.n_dropped = static_cast<bigint>(numbers[4]);
-  s.last_look = static_cast<bigint>(numbers[5]);
-  s.last_taken = static_cast<bigint>(numbers[6]);
-  s.deviation = {numbers[7], numbers[8], numbers[9], numbers[10], numbers[11], numbers[12]};
-  s.append = true;
-}
-
-/* ---------------------------------------------------------------------- */
-
 int FixDpgen::pack_reverse_comm(int n, int first, double *buffer)
 {
   return state_->runner->pack_reverse(n, first, buffer);
@@ -780,108 +463,4 @@ void FixDpgen::grow_spread()
 double FixDpgen::memory_usage()
 {
   return state_->runner->bytes() + n_spread_ * sizeof(double);
-}
-
-/* ---------------------------------------------------------------------- */
-
-StopReason FixDpgen::stop_reason() const
-{
-  return state_->stop;
-}
-
-void FixDpgen::clear_stop()
-{
-  state_->stop = StopReason::none;
-  timer->reset_timeout();
-}
-
-const std::vector<dpgen::Frame> &FixDpgen::held() const
-{
-  return state_->held;
-}
-
-int FixDpgen::n_held() const
-{
-  return state_->n_held;
-}
-
-const dpgen::Frame *FixDpgen::failed_frame() const
-{
-  return state_->failed ? &*state_->failed : nullptr;
-}
-
-long FixDpgen::n_dropped() const
-{
-  return state_->n_dropped_since;
-}
-
-void FixDpgen::drop_held()
-{
-  state_->held.clear();
-  state_->n_held = 0;
-  state_->failed.reset();
-  state_->n_dropped_since = 0;
-}
-
-void FixDpgen::set_listener(LookListener *listener)
-{
-  state_->listener = listener;
-}
-
-void FixDpgen::set_every(int n)
-{
-  if (n < 1) error->all(FLERR, "Fix dpgen {}: looks every {} steps; N must be at least 1", id, n);
-  state_->every = n;
-  peratom_freq = n;
-}
-
-int FixDpgen::every() const
-{
-  return state_->every;
-}
-
-void FixDpgen::reload_models(const std::shared_ptr<dpgen::Ensemble> &at_hand)
-{
-  State &s = *state_;
-  std::string message;
-  try {
-    std::shared_ptr<dpgen::Ensemble> ensemble = at_hand;
-    if (!ensemble || !has_content(*ensemble, s.options.models))
-      ensemble = dpgen::load_ensemble(s.options.models, {s.device, {}});
-    if (3 * ensemble->n_models() != comm_reverse) throw dpgen::ModelError("another number of models after a reload");
-    s.runner = std::make_unique<EnsembleRunner>(lmp, std::move(ensemble), s.options.types);
-  } catch (const std::exception &caught) {
-    message = caught.what();
-  }
-  fail_together(message);
-  s.captured = false;
-  s.last_look = -1;    // the frame at hand is looked at again, with the new models
-}
-
-const std::vector<std::string> &FixDpgen::model_hashes() const
-{
-  return state_->runner->ensemble().hashes();
-}
-
-double FixDpgen::driver_difference() const
-{
-  return state_->runner->reuse_difference();
-}
-
-const std::vector<std::string> &FixDpgen::types() const
-{
-  return state_->options.types;
-}
-
-void FixDpgen::gather(dpgen::Frame &frame)
-{
-  const State &s = *state_;
-  frame = dpgen::Frame();
-  gather_frame(lmp, vector_atom, s.options.types, frame);
-  frame.temperature = s.temperature;
-  frame.deviation = s.deviation;
-  frame.frame_class = s.frame_class;
-  frame.fix_id = id;
-  frame.model_hashes = s.runner->ensemble().hashes();
-  to_core_units(frame);
 }

@@ -1,0 +1,51 @@
+// What fix dpgen keeps between its steps; for the files fix_dpgen*.cpp alone.
+#ifndef DPGEN_FIX_DPGEN_STATE_H
+#define DPGEN_FIX_DPGEN_STATE_H
+
+#include "fix_dpgen.h"
+
+#include "ensemble_runner.h"
+#include "fix_dpgen_options.h"
+#include "units.h"
+
+#include "deviation_log.h"
+#include "errors.h"
+#include "frame_writer.h"
+#include "pause.h"
+
+#include <optional>
+
+struct LAMMPS_NS::FixDpgen::State {
+  FixDpgenOptions options;
+  int every = 1;
+  int device = 0;    // GPU of this rank
+  Units units;
+  std::unique_ptr<EnsembleRunner> runner;
+  NeighList *list = nullptr;
+  std::unique_ptr<dpgen::FrameWriter> frames;    // rank 0
+  std::unique_ptr<dpgen::DeviationLog> out;      // rank 0
+  bool files_open = false, append = false;
+
+  dpgen::Deviation deviation;    // in the unit style of the run
+  dpgen::FrameClass frame_class = dpgen::FrameClass::accurate;
+  double temperature = 0.0;
+  double look_seconds = 0.0;
+  bigint last_look = -1;       // step of the last look that was counted
+  bigint last_taken = -1;      // step of the last candidate that was kept
+  bigint counts[3] = {0, 0, 0};
+  bigint n_stored = 0, n_dropped = 0;
+  int stored_in_run = 0;
+  bool captured = false;    // the pair style's forces of this step are at hand
+  bool respa = false;
+  bool nan_said = false;
+  dpgen::StopReason stop = dpgen::StopReason::none;
+  std::optional<dpgen::Frame> frame;    // of this look, on all ranks if it is kept; filled on rank 0
+
+  LookListener *listener = nullptr;
+  std::vector<dpgen::Frame> held;
+  int n_held = 0;
+  long n_dropped_since = 0;
+  std::optional<dpgen::Frame> failed;
+};
+
+#endif
