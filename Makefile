@@ -132,6 +132,10 @@ format: $(LINT) ## Bring Python and C++ sources into the project's form
 docs: $(DOCS) ## The documentation as a web site: build/site/index.html
 	$(BIN)/mkdocs build --strict
 
+.PHONY: reference
+reference: $(INSTALLED) ## docs/configuration.md and docs/schema/, written from the settings' own definitions
+	$(BIN)/python -m lammps_dpgen.config.reference docs
+
 .PHONY: clean
 clean: ## Remove what was built; .venv and runs/ stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -29,7 +29,7 @@ from lammps_dpgen.store.run_folder import RunFolder
 
 RAMP, HOLD = 6000, 4000
 LAST_FIFTH = int(0.8 * (RAMP + HOLD))
-TRUST = (0.12, 0.40)  # eV/Å, as in in.melt, fixed before the run
+TRUST = (0.08, 0.40)  # eV/Å, as in in.melt, fixed before the run
 SEEDS = (11, 12, 13)  # draws of random labels
 HELD_OUT_SEED, POOL_SEED = 101, 202  # velocities of the reference's own two trajectories
 NEAREST_NEIGHBOUR = 2.86  # Å, FCC aluminium
