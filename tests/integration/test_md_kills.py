@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import time
 from contextlib import suppress
 
 import psutil
+import pytest
 from learning_runs import ATOMS, NVT, PAIR, Work, assert_intact, fix
 
 #: What each kill hits.
 TARGETS = ["ranks", "all", "launcher", "all", "ranks"]
 RANKS = 2
-PATIENCE = 120.0
+PATIENCE = 60.0
 
 #: Candidates all the way, so that every start has something to learn.
 SCRIPT = ATOMS + PAIR + fix("trust 0.02 5.0 stop candidates 4") + NVT.format(t=900) + "run 60\n"
@@ -44,17 +46,31 @@ def victims(work: Work, mpirun: int, what: str) -> list[psutil.Process]:
     return ranks if what == "ranks" else [one for one in job if one.pid == mpirun]
 
 
-def kill_at(work: Work, kind: str, delay: float, what: str) -> bool:
-    """Start the run and kill it after an event; False if it ended before."""
-    with subprocess.Popen(
+def launch(work: Work) -> subprocess.Popen[bytes]:
+    """Start the run, its output thrown away."""
+    nowhere = subprocess.DEVNULL
+    return subprocess.Popen(
         work.command(RANKS),
         cwd=work.folder,
         env=work.env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stdin=nowhere,
+        stdout=nowhere,
+        stderr=nowhere,
         start_new_session=True,
-    ) as process:
+    )
+
+
+def assert_nothing_left(work: Work) -> None:
+    """Check that all processes of a run end, the workers included."""
+    deadline = time.monotonic() + PATIENCE
+    while work.processes() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not work.processes(), "processes outlived the run"
+
+
+def kill_at(work: Work, kind: str, delay: float, what: str) -> bool:
+    """Start the run and kill it after an event; False if it ended before."""
+    with launch(work) as process:
         wait_for(work, process, kind, delay)
         alive = process.poll() is None
         chosen = victims(work, process.pid, what) if alive else []
@@ -63,10 +79,7 @@ def kill_at(work: Work, kind: str, delay: float, what: str) -> bool:
             with suppress(psutil.NoSuchProcess):
                 one.kill()
         process.wait(PATIENCE)
-    deadline = time.monotonic() + PATIENCE
-    while work.processes() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not work.processes(), "processes outlived the kill"
+    assert_nothing_left(work)
     return alive
 
 
@@ -99,3 +112,33 @@ def test_killed_anywhere_it_goes_on(work: Work) -> None:
     assert sum(log.values()) - len(log) <= kills * len(os.sched_getaffinity(0))
     assert not work.run.lock_file.exists()
     assert not work.processes()
+
+
+def interrupt(work: Work, script: str, kind: str) -> None:
+    """Run a script and press Ctrl-C a moment after an event: all ranks and workers must end."""
+    (work.folder / "in.x").write_text(script)
+    with launch(work) as process:
+        wait_for(work, process, kind, 2.0)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            for one in work.processes():
+                one.kill()
+            pytest.fail(f"Ctrl-C after the event '{kind}' did not end the run")
+    assert process.returncode != 0
+    assert_nothing_left(work)
+
+
+def test_interrupted_by_the_user_in_a_training(work: Work) -> None:
+    interrupt(work, SCRIPT, "label")
+    assert assert_intact(work) == 0
+    with work.ledger() as ledger:
+        assert ledger.counts().untrained > 0
+
+
+def test_interrupted_by_the_user_in_the_md(work: Work) -> None:
+    script = ATOMS + PAIR + fix("trust 8.0 9.0 stop failed") + NVT.format(t=300) + "run 1000000\n"
+    interrupt(work, script, "run")
+    assert assert_intact(work) == 0

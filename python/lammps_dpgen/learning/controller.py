@@ -19,6 +19,7 @@ from lammps_dpgen.config.learn import LearnConfig
 from lammps_dpgen.errors import ConfigError, DpgenError, LearningError
 from lammps_dpgen.frame import Frame
 from lammps_dpgen.learning.desk import Desk, Orders, WalkerState, frame_of, open_desk
+from lammps_dpgen.learning.interrupts import Interrupts
 from lammps_dpgen.learning.plugin_api import END_ALL, FAIL, GO_ON
 from lammps_dpgen.learning.selection import check_max_atoms
 from lammps_dpgen.learning.session import (
@@ -85,6 +86,7 @@ class LearningRun:
         self._trajectory: Trajectory | None = None
         self._hashes: tuple[str, ...] = ()
         self._error: BaseException | None = None
+        self._interrupts = Interrupts()
         self._ended = ""
         self._looks = 0
         self._deviation_seconds = self._pause_seconds = 0.0
@@ -100,7 +102,8 @@ class LearningRun:
         log, models = self._run_folder.lammps_log, self._run_folder.models
         self._session = LammpsSession(self._comm, self._config.fix, log, models, self._variables)
         try:
-            self._session.run_script(self._script, self._on_look, self._on_pause)
+            with self._interrupts.noted():
+                self._session.run_script(self._script, self._on_look, self._on_pause)
         except BaseException as error:
             readable = _readable(error, self._script, log)
             self._fail(readable)
@@ -136,6 +139,7 @@ class LearningRun:
     def _on_look(self, look: _core.Look) -> None:
         try:
             self._look(look)
+            self._interrupts.check()
         except BaseException as error:
             self._fail(error)
         # LAMMPS leaves its loop rank by rank: an error on one of them has to end the run on all at the same step.
@@ -240,7 +244,8 @@ class LearningRun:
 
         def decide() -> Orders:
             assert self._desk is not None
-            return self._desk.decide(pause, walker, trajectory, audits)
+            with self._interrupts.raised():
+                return self._desk.decide(pause, walker, trajectory, audits)
 
         orders = on_root(self._comm, decide)
         if orders.end:
