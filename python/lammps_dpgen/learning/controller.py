@@ -93,6 +93,7 @@ class LearningRun:
         self._check_next_look = True
         self._driver_is_model: bool | None = None
         self._rng = np.random.default_rng([config.seed, 1])
+        self._replay: tuple[int, int] | None = None  # step at which a replay is over, and the usual interval of looks
         self._audits: list[Frame | None] = []
         self._n_accurate = 0
 
@@ -162,6 +163,9 @@ class LearningRun:
         if self._check_next_look:
             self._check_next_look = False
             self._check_driver(session)
+        if self._replay is not None and look.step > self._replay[0]:
+            session.api.set_every(self._replay[1])
+            self._replay = None
         if look.frame_class == "accurate":
             self._audit(session)
         if self._desk is not None:
@@ -257,12 +261,16 @@ class LearningRun:
     def _carry_out(self, orders: Orders, session: LammpsSession, trajectory: Trajectory) -> None:
         """All ranks: roll back, swap, set the looks' interval."""
         api, desk, step = session.api, self._desk, session.step
+        usual = self._replay[1] if self._replay is not None else api.every()
+        self._replay = None
         if orders.rollback is not None:
             to_step = api.safe_points()[orders.rollback]
             api.roll_back(orders.rollback)
             trajectory.returned(step, to_step)
             if desk is not None:
                 desk.note_rollback(step, to_step, orders.every)
+            if not orders.swap_to:
+                self._replay = (2 * step - to_step, usual)
         api.set_every(orders.every)
         if orders.swap_to:
             begin = time.monotonic()

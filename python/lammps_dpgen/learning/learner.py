@@ -298,8 +298,8 @@ class Learner:
             self.view.message(f"generation {number} rejected: {cause}")
         raise LearningError(
             f"generation {number} did not improve in {self.config.training_patience + 1} trainings, warm-started "
-            f"and from scratch: {cause}. Everything is stored. Give the trainer more steps or a larger net, in a "
-            "new run folder that imports these labels"
+            f"and from scratch: {cause}. Everything is stored. Give the trainer more steps or a larger net; that "
+            "needs a new run folder"
         )
 
     @staticmethod
