@@ -9,7 +9,7 @@ What is timed is the real run, as ``lammps-dpgen md`` does it; parts of it are w
 A pause lasts from the last look before it to the first look of the next step after it, less the usual time between two
 looks. The time until all labels, and until all models, have come back from the workers is taken off. What is left:
 
-- ``store``: stop LAMMPS, take over and select frames, write the ledger and the journal, errors of the old models;
+- ``store``: stop LAMMPS, take over and select frames, write the ledger and the journal;
 - ``judge``: compare new models with the new labels, as far as that is not done while others are trained;
 - ``swap``: give the new models to the pair style and to the fix, assert which ones they are;
 - ``resume``: set LAMMPS up again and run the first step, with the first evaluation of the new pair style;
@@ -119,7 +119,7 @@ class Looks:
             spent.subtract(before[2])
             if again[0] != before[0] or not spent["training"]:
                 continue
-            outside = spent["labels"] - spent["errors"] + spent["training"]
+            outside = spent["labels"] + spent["training"]
             total = after[1] - before[1] - usual - outside
             in_hook = spent["pause"] - outside
             parts = {"store": in_hook - spent["judge"] - spent["swap"]}
@@ -137,7 +137,6 @@ def instrument() -> Looks:
     clocks = Clocks()
     clocks.wrap(learner, "label_frames", "labels")
     clocks.wrap(learner, "train_generation", "training")
-    clocks.wrap(learner, "frame_error", "errors")
     clocks.wrap(learner.Judge, "verdict", "judge")
     clocks.wrap(LammpsSession, "swap_models", "swap")
     clocks.wrap(controller.LearningRun, "_check_driver", "check")

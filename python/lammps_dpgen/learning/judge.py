@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lammps_dpgen.ensemble import Ensemble
 from lammps_dpgen.frame import LabelledFrame
-from lammps_dpgen.learning.ensembles import force_rmse, root_mean_square
+from lammps_dpgen.learning.ensembles import FrameError, force_rmse, frame_error, root_mean_square
 
 
 class Judge:
@@ -29,18 +29,27 @@ class Judge:
     def __init__(self, old: Ensemble, labelled: Sequence[LabelledFrame]) -> None:
         self._labelled = labelled
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="judge")
-        self._before = self._threads.submit(force_rmse, old, labelled)
+        self._old = self._threads.submit(self._judge_old, old)
+        self._errors_told = False
         self._models: dict[int, Future[tuple[Ensemble, float]]] = {}
 
     def arrived(self, index: int, path: Path) -> None:
         """Begin to load and judge a model; one that is trained anew replaces the earlier one."""
         self._models[index] = self._threads.submit(self._judge, path)
 
+    def take_errors(self) -> list[tuple[LabelledFrame, FrameError]]:
+        """Return the error of the old model 1 on each new label; nothing when called again."""
+        told, self._errors_told = self._errors_told, True
+        return [] if told else self._old.result()[1]
+
     def verdict(self) -> tuple[Ensemble, float, float]:
         """Return all models, and the force RMSE (eV/Å) of the old ones and of these; they can be evaluated at once."""
         judged = [self._models[index].result() for index in sorted(self._models)]
         models = Ensemble.joined([model for model, _ in judged])
-        return models, self._before.result(), root_mean_square([rmse for _, rmse in judged])
+        return models, self._old.result()[0], root_mean_square([rmse for _, rmse in judged])
+
+    def _judge_old(self, old: Ensemble) -> tuple[float, list[tuple[LabelledFrame, FrameError]]]:
+        return force_rmse(old, self._labelled), [(item, frame_error(old, item)) for item in self._labelled]
 
     def _judge(self, path: Path) -> tuple[Ensemble, float]:
         model = Ensemble([path], min_models=1)

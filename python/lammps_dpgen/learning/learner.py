@@ -19,7 +19,7 @@ from lammps_dpgen.frame import Frame, LabelledFrame
 from lammps_dpgen.learning.bootstrap import Bootstrap
 from lammps_dpgen.learning.checks import check_labeler, check_trainer
 from lammps_dpgen.learning.descriptor import Descriptor
-from lammps_dpgen.learning.ensembles import frame_error, open_ensemble
+from lammps_dpgen.learning.ensembles import open_ensemble
 from lammps_dpgen.learning.generations import TrainedGeneration, publish_generation, train_generation
 from lammps_dpgen.learning.judge import Judge
 from lammps_dpgen.learning.labels import POLL_INTERVAL, LabelResult, label_frames
@@ -203,7 +203,7 @@ class Learner:
         return selection.frames
 
     def _label(self, frames: Sequence[Frame]) -> None:
-        """Label frames, and note how wrong the current models were on them."""
+        """Label frames."""
         assert self._labels is not None
         begin = time.monotonic()
         self.view.phase("labels", f"{len(frames)} frames")
@@ -221,16 +221,9 @@ class Learner:
         self._refuse_hopeless_labeler(results)
 
     def _label_done(self, result: LabelResult) -> None:
-        assert self.ensemble is not None
-        assert self.generation is not None
         self._counts["failed" if result.label is None else "done"] += 1
         frame = result.frame
         self.logbook.write("label", frame.origin.step, frame=frame.hash, seconds=result.seconds, error=result.error)
-        if result.label is not None:
-            error = frame_error(self.ensemble, LabelledFrame(frame, result.label))
-            self.ledger.record_model_error(
-                frame.hash, result.label.settings_hash, generation=self.generation.number, **vars(error)
-            )
         self.view.labels(self._counts["done"], self._counts["total"], self._counts["failed"])
 
     def _refuse_hopeless_labeler(self, results: Sequence[LabelResult]) -> None:
@@ -302,6 +295,14 @@ class Learner:
             "needs a new run folder"
         )
 
+    def _note_errors(self, judge: Judge) -> None:
+        """Record how wrong the models that chose the frames are, once, while their successors are still in training."""
+        assert self.generation is not None
+        for item, error in judge.take_errors():
+            self.ledger.record_model_error(
+                item.frame.hash, item.label.settings_hash, generation=self.generation.number, **vars(error)
+            )
+
     @staticmethod
     def _improved(before: float, after: float) -> bool:
         """Tell whether a training helped: better on the new labels, or no worse than noise where they were fine."""
@@ -312,6 +313,7 @@ class Learner:
 
     def _training_event(self, judge: Judge, kind: str, data: Mapping[str, Any]) -> None:
         self.logbook.write(kind, **data)
+        self._note_errors(judge)
         if kind == "training":
             judge.arrived(data["index"], self.run.path / data["model"])
             rmse = float("nan") if data["rmse"] is None else data["rmse"]
