@@ -18,8 +18,8 @@ namespace LAMMPS_NS {
 
 namespace {
 
-// Forces of one double-precision model on the same atoms and neighbours differ by rounding only, about 1e-13 eV/Å; those of
-// another model, or with something added, by far more.
+// Forces of one double-precision model on the same atoms and neighbours differ by rounding only, about 1e-13 eV/Å;
+// those of another model, or with something added, by far more.
 constexpr double reuse_tolerance = 1e-8;    // eV/Å
 
 std::string joined(const std::vector<std::string> &words)
@@ -83,7 +83,8 @@ void EnsembleRunner::view_atoms()
   for (int k = 0; k < 9; ++k) cell_[k] = rows[k] * units_.length;
 }
 
-// For a potential of atom positions the virial is the sum of r ⊗ f over local atoms and ghosts, before ghosts are summed up.
+// For a potential of atom positions the virial is the sum of r ⊗ f over local atoms and ghosts, before ghosts are
+// summed up.
 void EnsembleRunner::virial_from_forces(const std::vector<double> &forces, dpgen::Virial &virial) const
 {
   virial.fill(0.0);

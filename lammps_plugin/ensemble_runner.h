@@ -1,4 +1,5 @@
-// Evaluates a core ensemble on the atoms of a LAMMPS run: views of atoms and neighbours, forces of ghosts summed over ranks.
+// Evaluates a core ensemble on the atoms of a LAMMPS run: views of atoms and neighbours, forces of ghosts summed over
+// ranks.
 #ifndef DPGEN_ENSEMBLE_RUNNER_H
 #define DPGEN_ENSEMBLE_RUNNER_H
 
@@ -25,7 +26,8 @@ class EnsembleRunner : protected Pointers {
 
   /// Copies the pair style's forces of this rank (local and ghost) as model 1's prediction, before anyone changes them.
   void capture_pair_forces();
-  /// Compares model 1 with the captured forces on all ranks, and uses them from now on if they agree and that is `allowed`.
+  /// Compares model 1 with the captured forces on all ranks, and uses them from now on if they agree and that is
+  /// `allowed`.
   void decide_reuse(bool allowed);
   bool reuses_pair_forces() const { return reuse_; }
   /// Largest difference between the pair style's forces and model 1's at the last decide_reuse(), eV/Å; Inf before any.

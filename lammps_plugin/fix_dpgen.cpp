@@ -61,7 +61,8 @@ FixDpgen::FixDpgen(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg), sta
   if (!units_known(update->unit_style))
     error->all(FLERR, "Fix dpgen {}: units {} cannot be converted to eV and Angstrom; use units metal or real", id,
                update->unit_style);
-  if (domain->dimension != 3) error->all(FLERR, "Fix dpgen {}: dimension {}; only 3d is possible", id, domain->dimension);
+  if (domain->dimension != 3)
+    error->all(FLERR, "Fix dpgen {}: dimension {}; only 3d is possible", id, domain->dimension);
 
   scalar_flag = vector_flag = peratom_flag = 1;
   size_vector = 12;
@@ -79,7 +80,8 @@ FixDpgen::FixDpgen(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg), sta
       throw dpgen::InputError("vtrust with group '" + std::string(group->names[igroup]) +
                               "': the virial belongs to all atoms; use group all or no vtrust");
     s.device = rank_on_node(world);
-    s.runner = std::make_unique<EnsembleRunner>(lmp, dpgen::load_ensemble(s.options.models, {s.device, {}}), s.options.types);
+    s.runner =
+        std::make_unique<EnsembleRunner>(lmp, dpgen::load_ensemble(s.options.models, {s.device, {}}), s.options.types);
   } catch (const std::exception &caught) {
     message = caught.what();
   }
@@ -135,11 +137,14 @@ void FixDpgen::init()
       if (force->special_lj[k] == 0.0 && force->special_coul[k] == 0.0)
         error->all(FLERR,
                    "Fix dpgen {}: special_bonds drops 1-{} neighbors from the list that the models need; use "
-                   "'special_bonds lj/coul 1 1 1' (or 1.0e-50 where a factor must vanish)", id, k + 1);
+                   "'special_bonds lj/coul 1 1 1' (or 1.0e-50 where a factor must vanish)",
+                   id, k + 1);
 
   if (!force->newton_pair)
-    error->all(FLERR, "Fix dpgen {}: newton is off for pairs, but the models' forces on ghost atoms must be summed up; use "
-               "'newton on'", id);
+    error->all(FLERR,
+               "Fix dpgen {}: newton is off for pairs, but the models' forces on ghost atoms must be summed up; use "
+               "'newton on'",
+               id);
   if (neighbor->nex_type + neighbor->nex_group + neighbor->nex_mol > 0 && comm->me == 0)
     error->warning(FLERR, "Fix dpgen {}: pairs are excluded from the neighbor lists; the models do not see them", id);
 
@@ -150,8 +155,10 @@ void FixDpgen::init()
     const double needed = cutoff + 2.0 * neighbor->skin;
     const double reach = std::max(comm->cutghostuser, force->pair ? force->pair->cutforce + neighbor->skin : 0.0);
     if (reach < needed)
-      error->all(FLERR, "Fix dpgen {}: the communication cutoff is {:.4f}, the models need {:.4f} with two neighbor skins "
-                 "beside this pair style; add 'comm_modify cutoff {:.4f}'", id, reach, needed, needed);
+      error->all(FLERR,
+                 "Fix dpgen {}: the communication cutoff is {:.4f}, the models need {:.4f} with two neighbor skins "
+                 "beside this pair style; add 'comm_modify cutoff {:.4f}'",
+                 id, reach, needed, needed);
     request->set_cutoff(cutoff + neighbor->skin);
   }
   open_files();
@@ -199,9 +206,8 @@ void FixDpgen::setup_pre_reverse(int, int)
 
 bool FixDpgen::only_pair_forces() const
 {
-  return !utils::strmatch(force->pair_style, "^hybrid") && !force->bond &&
-      !force->angle && !force->dihedral && !force->improper && !force->kspace &&
-      modify->get_fix_by_style("^adapt").empty();
+  return !utils::strmatch(force->pair_style, "^hybrid") && !force->bond && !force->angle && !force->dihedral &&
+      !force->improper && !force->kspace && modify->get_fix_by_style("^adapt").empty();
 }
 
 /* ---------------------------------------------------------------------- */
@@ -360,7 +366,8 @@ void FixDpgen::judge()
   all.finish(s.deviation);
   std::vector<dpgen::Virial> all_virials(n_models);
   for (int m = 0; m < n_models; ++m) std::copy_n(&totals[3 + 9 * m], 9, all_virials[m].begin());
-  dpgen::virial_deviation(all_virials, std::max(1.0, double(atom->natoms)), s.options.relative_v * s.units.energy, s.deviation);
+  dpgen::virial_deviation(all_virials, std::max(1.0, double(atom->natoms)), s.options.relative_v * s.units.energy,
+                          s.deviation);
   to_run_units();
 
   s.frame_class = dpgen::classify(s.deviation.max_f, s.deviation.max_v, s.options.trust);

@@ -1,4 +1,5 @@
-// fix dpgen: model deviation of an ensemble in the MD loop, frames inside the trust window, clean stops. See docs/fix_dpgen.md.
+// fix dpgen: model deviation of an ensemble in the MD loop, frames inside the trust window, clean stops. See
+// docs/fix_dpgen.md.
 #ifndef LMP_FIX_DPGEN_H
 #define LMP_FIX_DPGEN_H
 
@@ -64,8 +65,9 @@ class FixDpgen : public Fix {
   /// Looks every n steps from now on; n >= 1.
   void set_every(int n);
   int every() const;
-  /// Loads the model files again from the same paths and decides anew at the next setup whether the pair style's forces are model 1's.
-  /// An ensemble `at_hand` that was loaded from files of the same content is used as it is; each rank may have one or none.
+  /// Loads the model files again from the same paths and decides anew at the next setup whether the pair style's forces
+  /// are model 1's. An ensemble `at_hand` that was loaded from files of the same content is used as it is; each rank
+  /// may have one or none.
   void reload_models(const std::shared_ptr<dpgen::Ensemble> &at_hand = nullptr);
   /// SHA-256 of the model files in use, in order.
   const std::vector<std::string> &model_hashes() const;

@@ -126,8 +126,7 @@ int FixDpgenOptions::parse_keyword(int narg, char **arg, int n_types)
       stop = Stop::candidates;
       stop_candidates = whole("stop candidates", arg[2], 1);
       return 3;
-    } else
-      throw InputError("keyword stop: '" + when + "' is none of never, failed, candidates K");
+    } else throw InputError("keyword stop: '" + when + "' is none of never, failed, candidates K");
     return 2;
   }
   if (keyword == "stride") {

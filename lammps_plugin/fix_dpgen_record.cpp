@@ -38,10 +38,8 @@ void FixDpgen::open_files()
   std::string message;
   if (comm->me == 0) {
     try {
-      if (!s.options.frames.empty())
-        s.frames = std::make_unique<dpgen::FrameWriter>(s.options.frames, s.append);
-      if (!s.options.out_file.empty())
-        s.out = std::make_unique<dpgen::DeviationLog>(s.options.out_file, s.append);
+      if (!s.options.frames.empty()) s.frames = std::make_unique<dpgen::FrameWriter>(s.options.frames, s.append);
+      if (!s.options.out_file.empty()) s.out = std::make_unique<dpgen::DeviationLog>(s.options.out_file, s.append);
     } catch (const std::exception &caught) {
       message = caught.what();
     }
@@ -78,8 +76,8 @@ bool FixDpgen::takes_frame() const
   const State &s = *state_;
   if (s.frame_class != FrameClass::candidate) return s.frame_class == FrameClass::failed && s.listener;
   // After reset_timestep the last one may lie in the future.
-  const bool too_soon = s.last_taken >= 0 && s.last_taken <= update->ntimestep &&
-      update->ntimestep - s.last_taken < s.options.min_gap;
+  const bool too_soon =
+      s.last_taken >= 0 && s.last_taken <= update->ntimestep && update->ntimestep - s.last_taken < s.options.min_gap;
   return !too_soon && s.stored_in_run < s.options.max_frames;
 }
 
@@ -153,8 +151,7 @@ void FixDpgen::decide_stop()
   State &s = *state_;
   const int n_candidates = s.listener ? s.n_held : s.stored_in_run;
   if (s.options.stop == FixDpgenOptions::Stop::never) return;
-  if (s.frame_class == FrameClass::failed)
-    s.stop = StopReason::failed;
+  if (s.frame_class == FrameClass::failed) s.stop = StopReason::failed;
   else if (s.options.stop == FixDpgenOptions::Stop::candidates && n_candidates >= s.options.stop_candidates)
     s.stop = StopReason::candidates;
   if (s.stop != StopReason::none) timer->force_timeout();
@@ -167,9 +164,11 @@ void FixDpgen::post_run()
   State &s = *state_;
   if (s.stop == StopReason::none || s.listener || comm->me != 0) return;
   if (s.stop == StopReason::failed)
-    utils::logmesg(lmp, "Fix dpgen {}: run stopped at step {}: failed frame, max_devi_f {:.6g} (trust {:g} {:g}), "
-                   "max_devi_v {:.6g}; later run commands are skipped\n", id, update->ntimestep, s.deviation.max_f,
-                   s.options.trust.force.lo, s.options.trust.force.hi, s.deviation.max_v);
+    utils::logmesg(lmp,
+                   "Fix dpgen {}: run stopped at step {}: failed frame, max_devi_f {:.6g} (trust {:g} {:g}), "
+                   "max_devi_v {:.6g}; later run commands are skipped\n",
+                   id, update->ntimestep, s.deviation.max_f, s.options.trust.force.lo, s.options.trust.force.hi,
+                   s.deviation.max_v);
   else
     utils::logmesg(lmp, "Fix dpgen {}: run stopped at step {}: {} candidates{}; later run commands are skipped\n", id,
                    update->ntimestep, s.stored_in_run,
@@ -189,9 +188,18 @@ double FixDpgen::compute_vector(int n)
 {
   const State &s = *state_;
   const dpgen::Deviation &d = s.deviation;
-  const double values[12] = {d.max_v, d.min_v, d.avg_v, d.max_f, d.min_f, d.avg_f, double(s.counts[0]),
-                             double(s.counts[1]), double(s.counts[2]), double(static_cast<int>(s.stop)),
-                             double(s.n_stored), double(s.n_dropped)};
+  const double values[12] = {d.max_v,
+                             d.min_v,
+                             d.avg_v,
+                             d.max_f,
+                             d.min_f,
+                             d.avg_f,
+                             double(s.counts[0]),
+                             double(s.counts[1]),
+                             double(s.counts[2]),
+                             double(static_cast<int>(s.stop)),
+                             double(s.n_stored),
+                             double(s.n_dropped)};
   return values[n];
 }
 
@@ -235,9 +243,9 @@ void FixDpgen::write_restart(FILE *file)
 {
   const State &s = *state_;
   if (comm->me != 0) return;
-  const double numbers[n_restart] = {double(s.counts[0]), double(s.counts[1]), double(s.counts[2]), double(s.n_stored),
+  const double numbers[n_restart] = {double(s.counts[0]), double(s.counts[1]), double(s.counts[2]),  double(s.n_stored),
                                      double(s.n_dropped), double(s.last_look), double(s.last_taken), s.deviation.max_v,
-                                     s.deviation.min_v, s.deviation.avg_v, s.deviation.max_f, s.deviation.min_f,
+                                     s.deviation.min_v,   s.deviation.avg_v,   s.deviation.max_f,    s.deviation.min_f,
                                      s.deviation.avg_f};
   const int size = sizeof numbers;
   fwrite(&size, sizeof size, 1, file);

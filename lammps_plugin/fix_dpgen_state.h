@@ -30,8 +30,8 @@ struct LAMMPS_NS::FixDpgen::State {
   dpgen::FrameClass frame_class = dpgen::FrameClass::accurate;
   double temperature = 0.0;
   double look_seconds = 0.0;
-  bigint last_look = -1;       // step of the last look that was counted
-  bigint last_taken = -1;      // step of the last candidate that was kept
+  bigint last_look = -1;     // step of the last look that was counted
+  bigint last_taken = -1;    // step of the last candidate that was kept
   bigint counts[3] = {0, 0, 0};
   bigint n_stored = 0, n_dropped = 0;
   int stored_in_run = 0;

@@ -34,7 +34,8 @@ std::vector<double> gather_sorted(LAMMPS *lmp, const std::vector<double> &mine, 
   std::vector<std::size_t> order(n_rows);
   std::iota(order.begin(), order.end(), 0);
   if (lmp->atom->tag_enable)
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return all[a * width] < all[b * width]; });
+    std::sort(order.begin(), order.end(),
+              [&](std::size_t a, std::size_t b) { return all[a * width] < all[b * width]; });
   std::vector<double> sorted;
   sorted.reserve(all.size());
   for (std::size_t row : order) sorted.insert(sorted.end(), all.begin() + row * width, all.begin() + (row + 1) * width);

@@ -8,7 +8,8 @@ namespace LAMMPS_NS {
 
 class LAMMPS;
 
-/// Fills step, time, cell, periodicity, tags, species, positions (unwrapped, eV/Å units) and spread of `frame` on rank 0.
+/// Fills step, time, cell, periodicity, tags, species, positions (unwrapped, eV/Å units) and spread of `frame` on rank
+/// 0.
 ///
 /// `spread` holds one number per local atom; `elements[t - 1]` is the species of LAMMPS type t ("NULL" becomes "X").
 /// Atoms without ids are numbered rank by rank. Collective.

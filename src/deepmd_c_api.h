@@ -27,13 +27,14 @@ struct DeepmdApi {
   void (*set_mask)(DP_Nlist *, int mask);
   void (*delete_nlist)(DP_Nlist *);
   void (*compute_nlist)(DP_DeepPot *, int n_atoms, const double *x, const int *types, const double *cell, int n_ghost,
-                        const DP_Nlist *, int ago, double *energy, double *forces, double *virial,
-                        double *atom_energy, double *atom_virial);
+                        const DP_Nlist *, int ago, double *energy, double *forces, double *virial, double *atom_energy,
+                        double *atom_virial);
   void (*compute)(DP_DeepPot *, int n_atoms, const double *x, const int *types, const double *cell, double *energy,
                   double *forces, double *virial, double *atom_energy, double *atom_virial);
 };
 
-/// Loads the library once per process: the hints first, then $DPGEN_DEEPMD_LIBRARY, then the dynamic linker's search path.
+/// Loads the library once per process: the hints first, then $DPGEN_DEEPMD_LIBRARY, then the dynamic linker's search
+/// path.
 ///
 /// Throws ModelError with every place that was tried.
 const DeepmdApi &deepmd_api(const std::vector<std::string> &hints);

@@ -75,7 +75,8 @@ struct DeepmdEnsemble::Models {
       type_map = elements;
       cutoff = model_cutoff;
     } else if (elements != type_map) {
-      throw ModelError("model file '" + path + "' has another type map than the first model; train all on one type_map");
+      throw ModelError("model file '" + path +
+                       "' has another type map than the first model; train all on one type_map");
     } else if (std::abs(model_cutoff - cutoff) > 1e-10) {
       throw ModelError("model file '" + path + "' has cut-off " + std::to_string(model_cutoff) +
                        " Å, the first model has " + std::to_string(cutoff) + " Å; an ensemble needs one cut-off");
@@ -120,7 +121,8 @@ void DeepmdEnsemble::evaluate(int model, const AtomsView &atoms, const NeighborV
   const ListPtr nlist(api.new_nlist(list.n_atoms, list.atoms, list.n_neighbors, list.neighbors), Deleter{&api});
   api.set_mask(nlist.get(), list.mask);
   api.compute_nlist(deep_pot, n_all, atoms.positions, atoms.types, atoms.cell, atoms.n_ghost, nlist.get(),
-                    list.is_new || models_->list_lost[model] ? 0 : 1, &out.energy, out.forces.data(), out.virial.data(), nullptr, nullptr);
+                    list.is_new || models_->list_lost[model] ? 0 : 1, &out.energy, out.forces.data(), out.virial.data(),
+                    nullptr, nullptr);
   check(api, deep_pot, "model '" + paths_[model] + "'");
   models_->list_lost[model] = false;
 }

@@ -18,8 +18,7 @@ void force_spread(const std::vector<const double *> &forces, std::size_t n_atoms
     for (const double *f : forces)
       for (int d = 0; d < 3; ++d) square += (f[3 * i + d] - mean[d]) * (f[3 * i + d] - mean[d]);
     spread[i] = std::sqrt(square / n_models);
-    if (relative >= 0.0)
-      spread[i] /= std::sqrt(mean[0] * mean[0] + mean[1] * mean[1] + mean[2] * mean[2]) + relative;
+    if (relative >= 0.0) spread[i] /= std::sqrt(mean[0] * mean[0] + mean[1] * mean[1] + mean[2] * mean[2]) + relative;
   }
 }
 

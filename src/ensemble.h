@@ -15,8 +15,8 @@ struct AtomsView {
   int n_local = 0;
   int n_ghost = 0;
   const double *positions = nullptr;    ///< (n_local + n_ghost) * 3, Å, relative to the corner of the cell
-  const int *types = nullptr;           ///< index into type_map(), local atoms first; negative: the models do not see it
-  const double *cell = nullptr;         ///< 9, Å, rows are cell vectors
+  const int *types = nullptr;      ///< index into type_map(), local atoms first; negative: the models do not see it
+  const double *cell = nullptr;    ///< 9, Å, rows are cell vectors
 };
 
 /// Full neighbour list of the local atoms, as LAMMPS builds it; indices may point to ghosts.
@@ -31,9 +31,9 @@ struct NeighborView {
 
 /// What one model predicts.
 struct Prediction {
-  double energy = 0.0;            ///< eV, of the local atoms
-  std::vector<double> forces;     ///< eV/Å, local atoms first, then what falls on the ghosts
-  Virial virial{};                ///< eV, of the local atoms' energy
+  double energy = 0.0;           ///< eV, of the local atoms
+  std::vector<double> forces;    ///< eV/Å, local atoms first, then what falls on the ghosts
+  Virial virial{};               ///< eV, of the local atoms' energy
 };
 
 /// Interface of all ensembles. Not thread-safe. Throws ModelError.
@@ -69,14 +69,14 @@ class Ensemble : public std::enable_shared_from_this<Ensemble> {
 
 /// Where the models run and where DeePMD-kit is looked for.
 struct EnsembleOptions {
-  int device = 0;                                    ///< GPU of this rank, ignored without one
-  std::vector<std::string> library_hints{};          ///< paths of libdeepmd_c.so to try before the system's
+  int device = 0;                              ///< GPU of this rank, ignored without one
+  std::vector<std::string> library_hints{};    ///< paths of libdeepmd_c.so to try before the system's
 };
 
 /// Loads an ensemble: files that begin with "dpgen-analytic" are analytic potentials, all others go to DeePMD-kit.
 ///
-/// Throws ModelError for fewer than `min_models` files, a file that cannot be read or is no model, and models whose type
-/// maps or cut-offs differ.
+/// Throws ModelError for fewer than `min_models` files, a file that cannot be read or is no model, and models whose
+/// type maps or cut-offs differ.
 std::unique_ptr<Ensemble> load_ensemble(const std::vector<std::string> &paths, const EnsembleOptions &options = {},
                                         int min_models = 2);
 

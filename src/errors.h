@@ -1,4 +1,5 @@
-// The errors of the core: one family, caught at the edge of the LAMMPS fix and turned into Python exceptions by the bindings.
+// The errors of the core: one family, caught at the edge of the LAMMPS fix and turned into Python exceptions by the
+// bindings.
 #ifndef DPGEN_ERRORS_H
 #define DPGEN_ERRORS_H
 

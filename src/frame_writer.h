@@ -10,8 +10,8 @@ namespace dpgen {
 
 /// A frame as extended XYZ text. Numbers are written so that they read back exactly.
 ///
-/// Columns: species, pos (Å, unwrapped, relative to the cell's corner), id, force_spread (eV/Å). The comment line holds the
-/// cell, step, time (ps), temperature (K), class, the six figures, the fix id and the SHA-256 of the models.
+/// Columns: species, pos (Å, unwrapped, relative to the cell's corner), id, force_spread (eV/Å). The comment line holds
+/// the cell, step, time (ps), temperature (K), class, the six figures, the fix id and the SHA-256 of the models.
 std::string to_extxyz(const Frame &frame);
 
 /// One output file.
@@ -23,7 +23,8 @@ class FrameWriter {
   FrameWriter(const FrameWriter &) = delete;
   FrameWriter &operator=(const FrameWriter &) = delete;
 
-  /// Appends one frame. If the disk is full or the write fails, cuts the file back to its last complete frame and throws FileError.
+  /// Appends one frame. If the disk is full or the write fails, cuts the file back to its last complete frame and
+  /// throws FileError.
   void write(const Frame &frame);
 
   const std::string &path() const { return path_; }

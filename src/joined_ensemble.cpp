@@ -12,9 +12,11 @@ JoinedEnsemble::JoinedEnsemble(const std::vector<std::shared_ptr<Ensemble>> &par
   for (const std::shared_ptr<Ensemble> &part : parts) {
     const std::string &name = part->paths().front(), &first = parts.front()->paths().front();
     if (part->type_map() != parts.front()->type_map())
-      throw ModelError("model file '" + name + "' has another type map than '" + first + "'; train all on one type_map");
+      throw ModelError("model file '" + name + "' has another type map than '" + first +
+                       "'; train all on one type_map");
     if (std::abs(part->cutoff() - parts.front()->cutoff()) > 1e-10)
-      throw ModelError("model file '" + name + "' has another cut-off than '" + first + "'; an ensemble needs one cut-off");
+      throw ModelError("model file '" + name + "' has another cut-off than '" + first +
+                       "'; an ensemble needs one cut-off");
     for (int index = 0; index < part->n_models(); ++index) {
       models_.push_back({part, index});
       paths_.push_back(part->paths()[index]);

@@ -62,7 +62,8 @@ void bind_ensemble(py::module_ &module)
       .def_property_readonly("paths", &dpgen::Ensemble::paths)
       .def("evaluate", &evaluate, py::arg("types"), py::arg("positions"), py::arg("cell") = py::none(),
            py::arg("n_models") = py::none(),
-           "Energies [m] (eV), forces [m, n, 3] (eV/Å) and virials [m, 3, 3] (eV) of one frame; types index the type map, "
+           "Energies [m] (eV), forces [m, n, 3] (eV/Å) and virials [m, 3, 3] (eV) of one frame; types index the type "
+           "map, "
            "cell rows are vectors (Å), None: not periodic; of the first n_models models, None: all.")
       .def_property_readonly(
           "address", [](dpgen::Ensemble &ensemble) { return reinterpret_cast<std::uintptr_t>(&ensemble); },
@@ -73,7 +74,7 @@ void bind_ensemble(py::module_ &module)
         return std::make_shared<dpgen::JoinedEnsemble>(parts);
       },
       py::arg("parts"), "All models of several ensembles, which stay loaded once.");
-  module.def("load_ensemble", &load, py::call_guard<py::gil_scoped_release>(), py::arg("paths"), py::arg("library_hints") = std::vector<std::string>{},
-             py::arg("device") = 0, py::arg("min_models") = 2,
+  module.def("load_ensemble", &load, py::call_guard<py::gil_scoped_release>(), py::arg("paths"),
+             py::arg("library_hints") = std::vector<std::string>{}, py::arg("device") = 0, py::arg("min_models") = 2,
              "Load model files; raises ModelError for files that are no models or do not fit together.");
 }

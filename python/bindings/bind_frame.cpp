@@ -21,10 +21,9 @@ void bind_frame(py::module_ &module)
       .def_property_readonly("frame_class", [](const Frame &f) { return std::string(dpgen::name(f.frame_class)); })
       .def_property_readonly("cell", [](const Frame &f) { return copy_array(f.cell.data(), {3, 3}); })
       .def_property_readonly("origin", [](const Frame &f) { return copy_array(f.origin.data(), {3}); })
-      .def_property_readonly("positions",
-                             [](const Frame &f) {
-                               return copy_array(f.positions.data(), {static_cast<py::ssize_t>(f.n_atoms()), 3});
-                             })
+      .def_property_readonly(
+          "positions",
+          [](const Frame &f) { return copy_array(f.positions.data(), {static_cast<py::ssize_t>(f.n_atoms()), 3}); })
       .def_property_readonly(
           "spread", [](const Frame &f) { return copy_array(f.spread.data(), {static_cast<py::ssize_t>(f.n_atoms())}); })
       .def("to_extxyz", &dpgen::to_extxyz, "The frame as extended XYZ text.");

@@ -35,8 +35,7 @@ void bind_pause(py::module_ &module)
       .def_readonly("seconds", &Look::seconds)
       .def_readonly("deviation", &Look::deviation)
       .def_property_readonly("frame_class", [](const Look &l) { return std::string(dpgen::name(l.frame_class)); })
-      .def_property_readonly("trust",
-                             [](const Look &l) { return py::make_tuple(l.trust.force.lo, l.trust.force.hi); });
+      .def_property_readonly("trust", [](const Look &l) { return py::make_tuple(l.trust.force.lo, l.trust.force.hi); });
   py::class_<Pause>(module, "Pause", "A run that stopped for learning.")
       .def_property_readonly("reason", &reason)
       .def_readonly("step", &Pause::step)
@@ -44,12 +43,12 @@ void bind_pause(py::module_ &module)
       .def_readonly("last_step", &Pause::last_step)
       .def_readonly("n_dropped", &Pause::n_dropped)
       .def_property_readonly("candidates", &candidates)
-      .def_property_readonly("failed", [](const Pause &p) -> py::object {
-        return p.failed ? py::cast(*p.failed) : py::none();
-      });
+      .def_property_readonly("failed",
+                             [](const Pause &p) -> py::object { return p.failed ? py::cast(*p.failed) : py::none(); });
   // The plugin hands its hooks plain addresses; they are valid while the hook runs, so everything is copied out.
   module.def("look_at", [](std::uintptr_t address) { return *reinterpret_cast<const Look *>(address); });
   module.def("frame_at", [](std::uintptr_t address) { return *reinterpret_cast<const dpgen::Frame *>(address); });
-  module.def("pause_at", [](std::uintptr_t address) { return *reinterpret_cast<const Pause *>(address); },
-             "The pause at an address; its frames must be read before the hook returns.");
+  module.def(
+      "pause_at", [](std::uintptr_t address) { return *reinterpret_cast<const Pause *>(address); },
+      "The pause at an address; its frames must be read before the hook returns.");
 }

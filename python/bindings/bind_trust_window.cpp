@@ -24,8 +24,9 @@ std::string classify(double max_devi_f, double max_devi_v, Bounds trust, std::op
 
 void bind_trust_window(py::module_ &module)
 {
-  module.def("classify", &classify, py::arg("max_devi_f"), py::arg("max_devi_v") = 0.0, py::kw_only(), py::arg("trust"),
-             py::arg("trust_v") = py::none(), py::arg("rule") = "worst",
-             "Class of a frame: 'accurate', 'candidate' or 'failed'. trust = (lo, hi) in eV/Å, trust_v in eV/atom or None; "
-             "rule 'worst' (as in the MD loop) or 'dpgen' (a candidate in one quantity outranks a failure in the other).");
+  module.def(
+      "classify", &classify, py::arg("max_devi_f"), py::arg("max_devi_v") = 0.0, py::kw_only(), py::arg("trust"),
+      py::arg("trust_v") = py::none(), py::arg("rule") = "worst",
+      "Class of a frame: 'accurate', 'candidate' or 'failed'. trust = (lo, hi) in eV/Å, trust_v in eV/atom or None; "
+      "rule 'worst' (as in the MD loop) or 'dpgen' (a candidate in one quantity outranks a failure in the other).");
 }
