@@ -1,5 +1,6 @@
 """The DeePMD-kit trainer: its contract, its inputs, and one process for many trainings."""
 
+import importlib
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from lammps_dpgen.errors import ConfigError, TrainingError
+from lammps_dpgen.noise import quiet_loading
 from lammps_dpgen.training import deepmd
 from lammps_dpgen.training.base import TrainingJob
 from lammps_dpgen.training.contract import TrainerContract, contract_data
@@ -21,6 +23,12 @@ from lammps_dpgen.training.deepmd_input import old_ratio, training_input, users_
 from lammps_dpgen.training.deepmd_settings import DeepmdSettings, ReuseSettings
 from lammps_dpgen.training.learning_curve import read_learning_curve
 from lammps_dpgen.training.service import TrainService, make_trainer
+
+# TensorFlow hands out the operators of a library once per process, to the first who loads it. For trainings that must be
+# DeePMD-kit's Python side; other tests of the same process load the library through the C API. Trainings of a run have
+# worker processes of their own.
+with quiet_loading():
+    importlib.import_module("deepmd.tf.env")
 
 TINY: dict[str, Any] = {
     "rcut": 4.5,
