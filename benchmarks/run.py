@@ -114,6 +114,16 @@ def measure_pauses(settings: dict[str, Any], ranks: Iterable[int]) -> list[Row]:
     return rows
 
 
+def merged(old: list[Row], new: list[Row]) -> list[Row]:
+    """Return old and new rows; a case that is measured again is replaced."""
+
+    def case(row: Row) -> tuple[int, int, int]:
+        return row["ranks"], row["atoms"], row.get("every", 0)
+
+    rows = {case(row): row for row in [*old, *new]}
+    return [rows[key] for key in sorted(rows)]
+
+
 def md_cells(rows: list[Row]) -> list[list[str]]:
     """Return head and body of the table about MD."""
     head = ["ranks", "atoms", "N", "turns", "fix, ms", "pair, ms", "ratio", "middle half", "CPU ratio", "to plain"]
@@ -207,17 +217,21 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="few and short runs: to see that it works")
     parser.add_argument("--only", choices=("md", "pause"), help="one of the two")
     parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2], help="numbers of MPI ranks (default 1 2)")
+    parser.add_argument("--atoms", type=int, nargs="+", choices=FULL["atoms"], help="only these numbers of atoms, MD")
+    parser.add_argument("--every", type=int, nargs="+", help="only these N, MD")
+    parser.add_argument("--budget", type=float, help="seconds per case of MD, where a turn is not longer (default 20)")
     parser.add_argument("--write", action="store_true", help="write results.json and the tables in README.md")
     arguments = parser.parse_args()
-    settings = QUICK if arguments.quick else FULL
+    chosen = {name: getattr(arguments, name) for name in ("atoms", "every", "budget")}
+    settings = {**(QUICK if arguments.quick else FULL), **{name: value for name, value in chosen.items() if value}}
     # What is not measured now stays as it was.
     kept = json.loads(RESULTS.read_text()) if arguments.write and RESULTS.exists() else {}
     results: Row = {**kept, "machine": machine()}
     if arguments.only != "pause":
-        results["md"] = measure_md(settings, arguments.ranks)
+        results["md"] = merged(results.get("md", []), measure_md(settings, arguments.ranks))
         show("MD with fix dpgen against pair_style deepmd with 4 models", md_cells(results["md"]))
     if arguments.only != "md":
-        results["pause"] = measure_pauses(settings, arguments.ranks)
+        results["pause"] = merged(results.get("pause", []), measure_pauses(settings, arguments.ranks))
         show("A pause beyond labels and trainings", pause_cells(results["pause"]))
     if arguments.write:
         write(results)
