@@ -24,9 +24,9 @@ from lammps_dpgen.training.deepmd_settings import DeepmdSettings, ReuseSettings
 from lammps_dpgen.training.learning_curve import read_learning_curve
 from lammps_dpgen.training.service import TrainService, make_trainer
 
-# TensorFlow hands out the operators of a library once per process, to the first who loads it. For trainings that must be
-# DeePMD-kit's Python side; other tests of the same process load the library through the C API. Trainings of a run have
-# worker processes of their own.
+# TensorFlow hands out the operators of a library once per process, to the first who loads it. For trainings that has
+# to be DeePMD-kit's Python side; other tests of the same process load the library through the C API. Trainings of a
+# run have worker processes of their own.
 with quiet_loading():
     importlib.import_module("deepmd.tf.env")
 
