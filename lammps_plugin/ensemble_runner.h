@@ -33,8 +33,6 @@ class EnsembleRunner : protected Pointers {
   /// Largest difference between the pair style's forces and model 1's at the last decide_reuse(), eV/Å; Inf before any.
   double reuse_difference() const { return reuse_difference_; }
   void forget_reuse() { reuse_ = false; }
-  /// Hands the models a new neighbour list next time: somebody else may have asked them about other atoms.
-  void forget_list() { last_step_ = -2; }
 
   /// Evaluates the first `n_models` models; where `use_captured`, model 1 is taken from the captured forces.
   /// Returns the error message of this rank, or "".

@@ -143,7 +143,6 @@ const std::vector<std::string> &FixDpgen::types() const
 void FixDpgen::gather(dpgen::Frame &frame)
 {
   const State &s = *state_;
-  s.runner->forget_list();    // whoever wants the frame may ask these very models about it
   frame = dpgen::Frame();
   gather_frame(lmp, vector_atom, s.options.types, frame);
   frame.temperature = s.temperature;
