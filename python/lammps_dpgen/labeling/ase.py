@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import json
-import time
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -19,7 +18,7 @@ from lammps_dpgen.errors import ConfigError, LabelError
 from lammps_dpgen.frame import FloatArray, Frame, Label
 from lammps_dpgen.labeling.base import LabelerSettings
 from lammps_dpgen.labeling.files import config_folder, file_identity, find_file
-from lammps_dpgen.labeling.screening import refuse_bad_result, trial_frame
+from lammps_dpgen.labeling.screening import Result, screened_label, trial_frame
 
 
 class AseSettings(LabelerSettings):
@@ -104,47 +103,23 @@ class AseLabeler:
         if not self._settings.trial:
             return
         try:
-            self._compute(trial_frame(list(dict.fromkeys(species))))
+            self.label(trial_frame(list(dict.fromkeys(species))), None)
         except LabelError as error:
             raise ConfigError(
                 f"labeler ase: {self._settings.calculator} failed on a small frame of {', '.join(species)}: {error}. "
                 "Correct its arguments, or switch the test off with 'trial: false' if only this frame is the trouble"
             ) from error
 
-    def label(self, frame: Frame, folder: Path) -> Label:
-        """Label one frame; calculators that write files do so in `folder`.
+    def label(self, frame: Frame, folder: Path | None) -> Label:
+        """Label one frame; calculators that write files do so in `folder`, if one is given.
 
         Raises
         ------
         LabelError
             The calculator's own error in one line, or a result that is not finite.
         """
-        start = time.perf_counter()
-        energy, forces, virial = self._compute(frame, folder)
-        return Label(
-            energy=energy,
-            forces=forces,
-            virial=virial,
-            code=f"ase {ase.__version__} {self._settings.calculator}",
-            settings_hash=self._settings_hash,
-            seconds=time.perf_counter() - start,
-        )
-
-    def _compute(self, frame: Frame, folder: Path | None = None) -> tuple[float, FloatArray, FloatArray | None]:
         try:
-            calculator = self._made()
-            if hasattr(calculator, "reset"):
-                calculator.reset()
-            if folder is not None and hasattr(calculator, "directory"):
-                calculator.directory = str(folder)
-            atoms = frame.to_ase()
-            atoms.info.clear()
-            atoms.calc = calculator
-            with np.errstate(all="ignore"):  # what is not finite is refused below, with the atom's number
-                energy = _energy(atoms)
-                forces = np.array(atoms.get_forces(apply_constraint=False), dtype=np.float64)
-                virial = self._virial(atoms)
-            refuse_bad_result(frame, energy, forces, virial)
+            return screened_label(frame, self._settings_hash, lambda: self._compute(frame, folder))
         except LabelError:
             self._calculator = None
             raise
@@ -152,7 +127,23 @@ class AseLabeler:
             self._calculator = None
             text = " ".join(str(error).split()) or "no message"
             raise LabelError(f"{self._settings.calculator}: {type(error).__name__}: {text}") from error
-        return energy, forces, virial
+
+    def _compute(self, frame: Frame, folder: Path | None) -> Result:
+        calculator = self._made()
+        if hasattr(calculator, "reset"):
+            calculator.reset()
+        if folder is not None and hasattr(calculator, "directory"):
+            calculator.directory = str(folder)
+        atoms = frame.to_ase()
+        atoms.info.clear()
+        atoms.calc = calculator
+        with np.errstate(all="ignore"):  # what is not finite is refused later, with the atom's number
+            return Result(
+                energy=_energy(atoms),
+                forces=np.array(atoms.get_forces(apply_constraint=False), dtype=np.float64),
+                virial=self._virial(atoms),
+                code=f"ase {ase.__version__} {self._settings.calculator}",
+            )
 
     def _virial(self, atoms: Atoms) -> FloatArray | None:
         """Return -stress x volume, or None where there is no cell, no stress, or none is wanted."""

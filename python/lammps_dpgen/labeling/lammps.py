@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 import shlex
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -18,12 +17,12 @@ from ase.units import kcal, mol
 from pydantic import Field, ValidationInfo, field_validator
 
 from lammps_dpgen.errors import ConfigError, LabelError
-from lammps_dpgen.frame import FloatArray, Frame, Label
+from lammps_dpgen.frame import Frame, Label
 from lammps_dpgen.labeling.base import LabelerSettings
 from lammps_dpgen.labeling.files import config_folder, file_identity, find_file
 from lammps_dpgen.labeling.lammps_box import LammpsBox, lammps_box
 from lammps_dpgen.labeling.lammps_library import LammpsLibrary, potential_folders
-from lammps_dpgen.labeling.screening import refuse_bad_result, trial_frame
+from lammps_dpgen.labeling.screening import Result, screened_label, trial_frame
 
 #: LAMMPS' energy unit in eV, by unit style; both styles measure lengths in Å.
 ENERGY_UNIT = {"metal": 1.0, "real": kcal / mol}
@@ -136,58 +135,54 @@ class LammpsLabeler:
         for line in self._settings.pair_coeff:
             _refuse_missing_files(line)
         try:
-            self._compute(trial_frame(list(dict.fromkeys(species))), None)
+            self.label(trial_frame(list(dict.fromkeys(species))), None)
         except LabelError as error:
             raise ConfigError(
                 f"labeler lammps: the trial run of 'pair_style {self._settings.pair_style}' failed: {error}. "
                 "Correct pair_style, pair_coeff, units or commands"
             ) from error
 
-    def label(self, frame: Frame, folder: Path) -> Label:
-        """Label one frame; LAMMPS' log is written to ``folder/log.lammps``.
+    def label(self, frame: Frame, folder: Path | None) -> Label:
+        """Label one frame; LAMMPS' log is written to ``folder/log.lammps``, if a folder is given.
 
         Raises
         ------
         LabelError
             An element without a type, LAMMPS' own message, or a result that is not finite.
         """
-        start = time.perf_counter()
-        energy, forces, virial, version = self._compute(frame, folder / "log.lammps")
-        return Label(
-            energy=energy,
-            forces=forces,
-            virial=virial,
-            code=f"lammps {version}",
-            settings_hash=self._settings_hash,
-            seconds=time.perf_counter() - start,
-        )
+        log = folder / "log.lammps" if folder is not None else None
+        try:
+            return screened_label(frame, self._settings_hash, lambda: self._compute(frame, log))
+        except BaseException:
+            self._close()
+            raise
 
-    def _compute(self, frame: Frame, log: Path | None) -> tuple[float, FloatArray, FloatArray | None, int]:
-        """Return energy, forces, virial and LAMMPS' version; with plugins in a second attempt if they are missing."""
+    def _compute(self, frame: Frame, log: Path | None) -> Result:
+        """Run LAMMPS on `frame`, with plugins in a second attempt if they are missing."""
         try:
             return self._attempt(frame, log)
         except LabelError as error:
             missing = re.search(r"Unrecognized|Unknown (?:command|identifier)", str(error))
             if self._plugins or self._settings.plugins == "no" or missing is None:
                 raise
+        self._close()
         self._plugins = True
         return self._attempt(frame, log)
 
-    def _attempt(self, frame: Frame, log: Path | None) -> tuple[float, FloatArray, FloatArray | None, int]:
+    def _attempt(self, frame: Frame, log: Path | None) -> Result:
         if self._library is None:
             self._library = LammpsLibrary(self._plugins)
-        library = self._library
-        try:
-            box = lammps_box(frame)
-            self._prepare(library, frame, box, log)
-            energy, forces, virial = self._results(library, frame, box)
-            refuse_bad_result(frame, energy, forces, virial)
-            library.run(["log none"])
-        except BaseException:
-            self._library = None
+        box = lammps_box(frame)
+        self._prepare(self._library, frame, box, log)
+        result = self._results(self._library, frame, box)
+        self._library.run(["log none"])
+        return result
+
+    def _close(self) -> None:
+        """Throw LAMMPS away, if it lives: the next frame gets a new one."""
+        if self._library is not None:
+            library, self._library = self._library, None
             library.close()
-            raise
-        return energy, forces, virial, library.version
 
     def _prepare(self, library: LammpsLibrary, frame: Frame, box: LammpsBox, log: Path | None) -> None:
         """Set up `frame` and run LAMMPS for 0 steps."""
@@ -226,20 +221,21 @@ class LammpsLabeler:
             ]
         )
 
-    def _results(
-        self, library: LammpsLibrary, frame: Frame, box: LammpsBox
-    ) -> tuple[float, FloatArray, FloatArray | None]:
+    def _results(self, library: LammpsLibrary, frame: Frame, box: LammpsBox) -> Result:
         """Read energy, forces and virial; the one place where LAMMPS' units become eV and Å."""
         unit = ENERGY_UNIT[self._settings.units]
-        energy = library.thermo("pe") * unit
-        forces = box.vectors_to_frame(np.array(library.forces()).reshape(-1, 3)) * unit
-        if not any(frame.pbc):
-            return energy, forces, None
-        xx, yy, zz, xy, xz, yz = library.global_vector("label_virial", 6)
-        pressure = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-        # LAMMPS' pressure is positive when compressed, as the virial is: no sign changes here.
-        virial = pressure * library.thermo("vol") / library.setting("nktv2p") * unit
-        return energy, forces, box.tensor_to_frame(virial)
+        virial = None
+        if any(frame.pbc):
+            xx, yy, zz, xy, xz, yz = library.global_vector("label_virial", 6)
+            pressure = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+            # LAMMPS' pressure is positive when compressed, as the virial is: no sign changes here.
+            virial = box.tensor_to_frame(pressure * library.thermo("vol") / library.setting("nktv2p") * unit)
+        return Result(
+            energy=library.thermo("pe") * unit,
+            forces=box.vectors_to_frame(np.array(library.forces()).reshape(-1, 3)) * unit,
+            virial=virial,
+            code=f"lammps {library.version}",
+        )
 
 
 def _files(line: str, folders: Iterable[Path]) -> list[tuple[str, Path | None]]:

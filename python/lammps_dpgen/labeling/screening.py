@@ -1,6 +1,10 @@
-"""What every result passes before it becomes a label."""
+"""What every result passes before it becomes a label, the same for every labeler."""
 
 from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from ase.data import covalent_radii
@@ -8,10 +12,53 @@ from ase.symbols import Symbols
 from numpy.typing import NDArray
 
 from lammps_dpgen.errors import LabelError
-from lammps_dpgen.frame import FloatArray, Frame, FrameOrigin
+from lammps_dpgen.frame import FloatArray, Frame, FrameOrigin, Label
 
 
-def refuse_bad_result(frame: Frame, energy: float, forces: FloatArray, virial: FloatArray | None) -> None:
+@dataclass(frozen=True)
+class Result:
+    """What a reference method said about a frame, before anybody looked at it.
+
+    Attributes
+    ----------
+    energy
+        In eV; see `Label`, as for the others.
+    forces
+        ``[n_atoms, 3]`` in eV/Å, atoms as in the frame.
+    virial
+        ``[3, 3]`` in eV, or None without a cell.
+    code
+        Program that computed it, with version.
+    """
+
+    energy: float
+    forces: FloatArray
+    virial: FloatArray | None
+    code: str
+
+
+def screened_label(frame: Frame, settings_hash: str, compute: Callable[[], Result]) -> Label:
+    """Call `compute`, refuse a bad result, and return the label with the wall time that it cost.
+
+    Raises
+    ------
+    LabelError
+        `compute` failed, or its result has values that are not finite or forces of the wrong shape.
+    """
+    start = time.perf_counter()
+    result = compute()
+    refuse_bad_result(frame, result)
+    return Label(
+        energy=result.energy,
+        forces=result.forces,
+        virial=result.virial,
+        code=result.code,
+        settings_hash=settings_hash,
+        seconds=time.perf_counter() - start,
+    )
+
+
+def refuse_bad_result(frame: Frame, result: Result) -> None:
     """Refuse energies, forces or virials that are not finite, and forces of the wrong shape.
 
     Raises
@@ -19,6 +66,7 @@ def refuse_bad_result(frame: Frame, energy: float, forces: FloatArray, virial: F
     LabelError
         Names the quantity, the number of values that are not finite, and the first atom (from 1) concerned.
     """
+    energy, forces, virial = result.energy, result.forces, result.virial
     if forces.shape != (frame.n_atoms, 3):
         raise LabelError(f"the forces have shape {forces.shape}, expected ({frame.n_atoms}, 3)")
     if not np.isfinite(energy):
