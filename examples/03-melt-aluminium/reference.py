@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from ase.io import read
 
+from lammps_dpgen import registry
 from lammps_dpgen.config import LearnConfig
 from lammps_dpgen.execution.environment import clean_environment
 from lammps_dpgen.frame import Frame, FrameOrigin, LabelledFrame
-from lammps_dpgen.labeling.service import make_labeler
 
 HERE = Path(__file__).parent
 
@@ -62,7 +62,7 @@ def reference_frames(config: LearnConfig, *, seed: int, every: int, ramp: int, h
 
 def label(config: LearnConfig, frames: Iterable[Frame]) -> list[LabelledFrame]:
     """Label frames with the reference of the configuration, in this process."""
-    labeler = make_labeler(config.labeler.name, config.labeler.settings)
+    labeler = registry.make(registry.LABELERS, config.labeler.name, config.labeler.settings)
     with tempfile.TemporaryDirectory() as folder:
         return [LabelledFrame(frame, labeler.label(frame, Path(folder))) for frame in frames]
 

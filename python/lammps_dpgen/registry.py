@@ -1,4 +1,4 @@
-"""Finds labelers, trainers and structure generators, the built-in ones and those of other packages, by name.
+"""Finds and makes labelers, trainers and structure generators, the built-in ones and those of other packages, by name.
 
 All of them register through entry points (https://packaging.python.org/specifications/entry-points/), so that nothing
 here knows a particular one.
@@ -7,9 +7,12 @@ here knows a particular one.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
+
+from pydantic import ValidationError
 
 from lammps_dpgen.errors import ConfigError, InstallationError
 
@@ -17,7 +20,8 @@ LABELERS = "lammps_dpgen.labelers"
 TRAINERS = "lammps_dpgen.trainers"
 STRUCTURES = "lammps_dpgen.structures"
 
-_WORDS = {LABELERS: "labeler", TRAINERS: "trainer", STRUCTURES: "structure generator"}
+#: What a part of each group is called.
+WORDS = {LABELERS: "labeler", TRAINERS: "trainer", STRUCTURES: "structure generator"}
 
 
 @cache
@@ -40,7 +44,7 @@ def load(group: str, name: str) -> Any:
         It is registered, but importing it fails.
     """
     points = registered(group)
-    word = _WORDS.get(group, group)
+    word = WORDS[group]
     if name not in points:
         near = difflib.get_close_matches(name, points, n=1)
         hint = f"; did you mean '{near[0]}'?" if near else ""
@@ -52,3 +56,21 @@ def load(group: str, name: str) -> Any:
         raise InstallationError(
             f"the {word} '{name}' ({points[name].value}) cannot be imported: {type(error).__name__}: {error}"
         ) from error
+
+
+def make(group: str, name: str, settings: Mapping[str, Any]) -> Any:
+    """Make the part that is registered as `name` from plain settings.
+
+    Raises
+    ------
+    ConfigError
+        No such name in the group, or settings that the part does not take.
+    InstallationError
+        It is registered, but importing it fails.
+    """
+    kind = load(group, name)
+    try:
+        valid = kind.Settings.model_validate(settings)
+    except ValidationError as error:
+        raise ConfigError(f"settings of the {WORDS[group]} {name!r}: {error}") from error
+    return kind(valid)

@@ -19,6 +19,7 @@ from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.units import kcal, mol
 
+from lammps_dpgen import registry
 from lammps_dpgen.errors import ConfigError, LabelError
 from lammps_dpgen.execution.base import Task
 from lammps_dpgen.execution.local import LocalExecutor
@@ -26,7 +27,7 @@ from lammps_dpgen.frame import Frame, Label
 from lammps_dpgen.labeling.ase import AseLabeler, AseSettings
 from lammps_dpgen.labeling.contract import LabelerContract, contract_frame
 from lammps_dpgen.labeling.lammps import LammpsLabeler, LammpsSettings
-from lammps_dpgen.labeling.service import LabelService, make_labeler
+from lammps_dpgen.labeling.service import LabelService
 
 EAM = {"pair_style": "eam/alloy", "pair_coeff": ["* * Al_zhou.eam.alloy Al"], "elements": ["Al"]}
 MEAM = {
@@ -204,7 +205,7 @@ def test_lammps_stays_private(tmp_path: Path) -> None:
     code = (
         "import sys, json, pathlib\n"
         "from lammps_dpgen.labeling.service import LabelService\n"
-        f"LabelService(name='lammps', settings=json.loads({json.dumps(EAM)!r})).check({{'species': ['Al']}}, '.')\n"
+        f"LabelService(name='lammps', settings=json.loads({json.dumps(EAM)!r})).check({{'elements': ['Al']}}, '.')\n"
         "assert 'tensorflow' not in sys.modules and 'lammps' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, timeout=120)
@@ -316,9 +317,9 @@ class TestService:
 
     def test_check(self, tmp_path: Path) -> None:
         service = LabelService(name="ase", settings={"calculator": "ase.calculators.emt:EMT"})
-        assert service.check({"species": ["Cu"]}, tmp_path) == {}
+        assert service.check({"elements": ["Cu"]}, tmp_path) == {}
         with pytest.raises(ConfigError, match="Mg"):
-            service.check({"species": ["Mg"]}, tmp_path)
+            service.check({"elements": ["Mg"]}, tmp_path)
 
     def test_in_worker_processes(self, tmp_path: Path) -> None:
         """Side by side in two workers: the same labels as here, a failure of one frame is that frame's alone."""
@@ -357,11 +358,11 @@ class TestService:
 
     def test_unknown_labeler_names_the_nearest(self) -> None:
         with pytest.raises(ConfigError, match=r"'lamps'.*'lammps'"):
-            make_labeler("lamps", {})
+            registry.make(registry.LABELERS, "lamps", {})
 
     def test_wrong_settings(self) -> None:
         with pytest.raises(ConfigError, match="pair_coeff"):
-            make_labeler("lammps", {"pair_style": "eam/alloy"})
+            registry.make(registry.LABELERS, "lammps", {"pair_style": "eam/alloy"})
 
 
 def test_the_how_to_works(tmp_path: Path) -> None:
@@ -381,8 +382,8 @@ def test_the_how_to_works(tmp_path: Path) -> None:
     (metadata / "entry_points.txt").write_text(f"[{group}]\n{name} = {value}\n")
     plain = dict(item.split(": ") for item in settings.group(1).split(", "))
     (tmp_path / "test_name.py").write_text(
-        "from lammps_dpgen.labeling.service import make_labeler\n"
-        f"def test_name():\n    make_labeler({name!r}, {plain!r}).check(['Al'])\n"
+        "from lammps_dpgen import registry\n"
+        f"def test_name():\n    registry.make(registry.LABELERS, {name!r}, {plain!r}).check(['Al'])\n"
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]

@@ -16,7 +16,7 @@ from lammps_dpgen.config.bootstrap import BootstrapConfig
 from lammps_dpgen.errors import ConfigError, LearningError, StoreError
 from lammps_dpgen.execution.base import Outcome, Task
 from lammps_dpgen.frame import Frame, Label
-from lammps_dpgen.learning.checks import check_labeler, check_trainer
+from lammps_dpgen.learning.checks import check_part
 from lammps_dpgen.learning.generations import publish_generation, train_generation, training_seed
 from lammps_dpgen.learning.labels import LabelResult, label_frames
 from lammps_dpgen.learning.models import adopt_models, link_generation
@@ -157,13 +157,13 @@ class TestLabels:
 
 def test_checks_are_told_in_the_parts_own_words(config: BootstrapConfig, run: RunFolder) -> None:
     executor = ScriptedExecutor(lambda task: {})
-    check_labeler(executor, config.labeler, ["Al"], run.labels)
-    check_trainer(executor, config.trainer, ["Al"], run.training)
-    assert [task.payload for task in executor.tasks] == [{"species": ["Al"]}, {"type_map": ["Al"]}]
+    check_part(executor, config.labeler, ["Al"], run.labels)
+    check_part(executor, config.trainer, ["Al"], run.training)
+    assert [task.payload for task in executor.tasks] == [{"elements": ["Al"]}] * 2
     with pytest.raises(ConfigError, match="labeler: no file x"):
-        check_labeler(ScriptedExecutor(lambda task: "no file x"), config.labeler, ["Al"], run.labels)
+        check_part(ScriptedExecutor(lambda task: "no file x"), config.labeler, ["Al"], run.labels)
     with pytest.raises(ConfigError, match="trainer: no torch"):
-        check_trainer(ScriptedExecutor(lambda task: "no torch"), config.trainer, ["Al"], run.training)
+        check_part(ScriptedExecutor(lambda task: "no torch"), config.trainer, ["Al"], run.training)
 
 
 class Trainings:

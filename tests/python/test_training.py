@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from lammps_dpgen import registry
 from lammps_dpgen.errors import ConfigError, TrainingError
 from lammps_dpgen.noise import quiet_loading
 from lammps_dpgen.training import deepmd
@@ -22,7 +23,7 @@ from lammps_dpgen.training.deepmd import DeepmdTrainer
 from lammps_dpgen.training.deepmd_input import old_ratio, training_input, users_input
 from lammps_dpgen.training.deepmd_settings import DeepmdSettings, ReuseSettings
 from lammps_dpgen.training.learning_curve import read_learning_curve
-from lammps_dpgen.training.service import TrainService, make_trainer
+from lammps_dpgen.training.service import TrainService
 
 # TensorFlow hands out the operators of a library once per process, to the first who loads it. For trainings that has
 # to be DeePMD-kit's Python side; other tests of the same process load the library through the C API. Trainings of a
@@ -213,11 +214,11 @@ def test_learning_curve_is_read_by_its_header(tmp_path: Path) -> None:
 
 
 def test_trainers_are_found_by_name() -> None:
-    assert isinstance(make_trainer("deepmd", TINY), DeepmdTrainer)
+    assert isinstance(registry.make(registry.TRAINERS, "deepmd", TINY), DeepmdTrainer)
     with pytest.raises(ConfigError, match="did you mean 'deepmd'"):
-        make_trainer("deepmdd", {})
+        registry.make(registry.TRAINERS, "deepmdd", {})
     with pytest.raises(ConfigError, match="settings of the trainer 'deepmd'"):
-        make_trainer("deepmd", {"numb_steps": 0})
+        registry.make(registry.TRAINERS, "deepmd", {"numb_steps": 0})
 
 
 @pytest.mark.models

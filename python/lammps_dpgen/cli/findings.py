@@ -180,9 +180,8 @@ def _mpi_of_lammps(output: str) -> Iterator[Finding]:
 
 def _parts() -> Iterator[Finding]:
     """Look at labelers, trainers and structure generators: each must be importable."""
-    words = {registry.LABELERS: "labelers", registry.TRAINERS: "trainers", registry.STRUCTURES: "structure generators"}
-    for group, word in words.items():
-        usable = []
+    for group, singular in registry.WORDS.items():
+        word, usable = f"{singular}s", []
         for name in registry.registered(group):
             try:
                 registry.load(group, name)

@@ -14,6 +14,8 @@ from lammps_dpgen import registry
 from lammps_dpgen.config.base import Duration, FilePath, Section, config_folder
 from lammps_dpgen.errors import DpgenError
 from lammps_dpgen.labeling.base import LabelerSettings
+from lammps_dpgen.labeling.service import SERVICE as LABEL_SERVICE
+from lammps_dpgen.training.service import SERVICE as TRAIN_SERVICE
 
 
 def settings_model(group: str, name: Any) -> type[BaseModel]:
@@ -37,6 +39,7 @@ class PartSection(Section):
     """A labeler or trainer, by the name it is registered with."""
 
     group: ClassVar[str]
+    service: ClassVar[str]
 
     name: str
     """Name it is registered with; ``lammps-dpgen doctor`` lists them."""
@@ -69,6 +72,7 @@ class LabelerSection(PartSection):
     """The reference method."""
 
     group = registry.LABELERS
+    service = LABEL_SERVICE
 
     threads: int = Field(default=1, ge=1)
     """Cores that one label uses; the executor runs so many labels side by side as the cores allow."""
@@ -91,6 +95,7 @@ class TrainerSection(PartSection):
     """What trains the models."""
 
     group = registry.TRAINERS
+    service = TRAIN_SERVICE
 
     retries: int = Field(default=0, ge=0)
     """Further attempts with the same seed after a failed one, for machines that lose jobs; a training that diverged is

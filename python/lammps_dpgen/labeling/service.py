@@ -7,10 +7,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from lammps_dpgen import registry
-from lammps_dpgen.errors import ConfigError
+from lammps_dpgen.execution.part_service import PartService
 from lammps_dpgen.frame import Frame
 from lammps_dpgen.labeling.base import Labeler
 
@@ -18,35 +16,22 @@ from lammps_dpgen.labeling.base import Labeler
 SERVICE = "lammps_dpgen.labeling.service:LabelService"
 
 
-def make_labeler(name: str, settings: dict[str, Any]) -> Labeler:
-    """Make the labeler that is registered as `name` from plain settings.
-
-    Raises
-    ------
-    ConfigError
-        No such labeler, or settings that it does not take.
-    """
-    kind: type[Labeler] = registry.load(registry.LABELERS, name)
-    try:
-        return kind(kind.Settings.model_validate(settings))
-    except ValidationError as error:
-        raise ConfigError(f"settings of the labeler {name!r}: {error}") from error
-
-
-class LabelService:
-    """What a worker process makes once and then calls for each frame.
+class LabelService(PartService[Labeler]):
+    """A labeler that a worker process makes once and then calls for each frame.
 
     Parameters
     ----------
     name, settings
-        Labeler and its settings; file names absolute, as a configuration makes them, since a worker may run anywhere.
+        See `PartService`.
     log_file
         If given, one line per completed label is appended to it: frame hash, time (UTC, ISO 8601), process id. The
         labeler's own account of what it did, independent of the ledger's.
     """
 
+    group = registry.LABELERS
+
     def __init__(self, *, name: str, settings: dict[str, Any], log_file: str | None = None) -> None:
-        self._labeler = make_labeler(name, settings)
+        super().__init__(name=name, settings=settings)
         self._log_file = log_file
 
     def label(self, payload: dict[str, Any], folder: Path | str) -> dict[str, Any]:
@@ -58,21 +43,10 @@ class LabelService:
             Why there is no label.
         """
         frame = Frame.from_json(payload["frame"])
-        label = self._labeler.label(frame, Path(folder))
+        label = self._part.label(frame, Path(folder))
         if self._log_file is not None:
             self._log(self._log_file, frame.hash)
         return label.to_json()
-
-    def check(self, payload: dict[str, Any], folder: Path | str) -> dict[str, Any]:
-        """Run the labeler's own check for the elements ``payload["species"]``.
-
-        Raises
-        ------
-        ConfigError
-            What is missing and what to do.
-        """
-        self._labeler.check(list(payload["species"]))
-        return {}
 
     @staticmethod
     def _log(path: str, frame_hash: str) -> None:

@@ -17,7 +17,7 @@ from lammps_dpgen.config.bootstrap import BootstrapConfig
 from lammps_dpgen.errors import ConfigError, LearningError
 from lammps_dpgen.execution.base import Executor
 from lammps_dpgen.frame import Frame
-from lammps_dpgen.learning.checks import check_labeler, check_trainer
+from lammps_dpgen.learning.checks import check_part
 from lammps_dpgen.learning.generations import publish_generation, train_generation
 from lammps_dpgen.learning.labels import LabelResult, Sleep, label_frames, sleep_between_polls
 from lammps_dpgen.learning.logbook import Logbook
@@ -91,7 +91,7 @@ class Bootstrap:
     def make(self, labels: Executor, trainings: Executor) -> Generation:
         """Label the initial structures and train generation 0; the ledger has no generation yet."""
         self._logbook.write("bootstrap", structures=[source.generator for source in self._config.structures])
-        check_trainer(trainings, self._config.trainer, self._config.type_map, self._run.training, sleep=self._wait)
+        check_part(trainings, self._config.trainer, self._config.type_map, self._run.training, sleep=self._wait)
         self._label(labels)
         self._show("training", "generation 0")
         self._trainings = (
@@ -120,7 +120,7 @@ class Bootstrap:
         self._show("labels", f"{len(waiting)} initial frames")
         if waiting:
             species = sorted({element for frame in waiting for element in frame.species})
-            check_labeler(executor, self._config.labeler, species, self._run.labels, sleep=self._wait)
+            check_part(executor, self._config.labeler, species, self._run.labels, sleep=self._wait)
             label_frames(
                 executor,
                 self._ledger,
@@ -181,8 +181,7 @@ def initial_frames(config: BootstrapConfig) -> list[Frame]:
     """
     frames: list[Frame] = []
     for number, source in enumerate(config.structures):
-        kind = registry.load(registry.STRUCTURES, source.generator)
-        generator = kind(kind.Settings.model_validate(source.settings))
+        generator = registry.make(registry.STRUCTURES, source.generator, source.settings)
         made = generator.generate(np.random.default_rng([config.seed, number]))
         unknown = sorted({element for frame in made for element in frame.species} - set(config.type_map))
         if unknown:

@@ -23,8 +23,6 @@ from lammps_dpgen.store.records import Generation, ModelRecord
 from lammps_dpgen.store.run_folder import RunFolder
 from lammps_dpgen.training.base import TrainingJob, TrainingResult
 
-SERVICE = "lammps_dpgen.training.service:TrainService"
-
 #: Told what happens: kind of the event ("training", "training_rejected") and its data.
 OnEvent = Callable[[str, Mapping[str, Any]], None]
 
@@ -159,7 +157,7 @@ class _Ensemble:
             return
         task = Task(
             id=f"g{job.generation:03d}-model_{job.index}-{self._attempt}-{rejected}",
-            service=SERVICE,
+            service=self._config.trainer.service,
             service_settings=self._config.trainer.service_settings(),
             method="train",
             payload=job.to_json(),

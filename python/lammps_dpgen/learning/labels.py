@@ -11,7 +11,6 @@ from lammps_dpgen.config.parts import LabelerSection
 from lammps_dpgen.errors import LearningError
 from lammps_dpgen.execution.base import Executor, Outcome, Task
 from lammps_dpgen.frame import Frame, Label
-from lammps_dpgen.labeling.service import SERVICE
 from lammps_dpgen.store.ledger import Ledger
 
 #: Seconds between two looks at the workers.
@@ -110,7 +109,7 @@ def label_frames(
 def _task(frame: Frame, labeler: LabelerSection, scratch: Path) -> Task:
     return Task(
         id=frame.hash,
-        service=SERVICE,
+        service=labeler.service,
         service_settings=labeler.service_settings(),
         method="label",
         payload={"frame": frame.to_json()},

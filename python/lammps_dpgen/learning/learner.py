@@ -17,7 +17,7 @@ from lammps_dpgen.errors import LearningError
 from lammps_dpgen.execution.base import Executor
 from lammps_dpgen.frame import Frame, LabelledFrame
 from lammps_dpgen.learning.bootstrap import Bootstrap
-from lammps_dpgen.learning.checks import check_labeler, check_trainer
+from lammps_dpgen.learning.checks import check_part
 from lammps_dpgen.learning.descriptor import Descriptor
 from lammps_dpgen.learning.ensembles import open_ensemble
 from lammps_dpgen.learning.generations import TrainedGeneration, publish_generation, train_generation
@@ -169,8 +169,8 @@ class Learner:
 
     def _check_parts(self, labels: Executor, trainings: Executor) -> None:
         species, type_map = sorted(self.config.type_map), self.config.type_map
-        check_labeler(labels, self.config.labeler, species, self.run.labels, sleep=self._wait)
-        check_trainer(trainings, self.config.trainer, type_map, self.run.training, sleep=self._wait)
+        check_part(labels, self.config.labeler, species, self.run.labels, sleep=self._wait)
+        check_part(trainings, self.config.trainer, type_map, self.run.training, sleep=self._wait)
 
     def _adopt(self, generation: Generation) -> None:
         self.generation, self.ensemble = generation, open_ensemble(self.run, generation)
