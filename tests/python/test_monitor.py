@@ -16,7 +16,7 @@ from lammps_dpgen.monitor.journal import Journal, read_journal
 from lammps_dpgen.monitor.lines import LineView
 from lammps_dpgen.monitor.live import LiveView
 from lammps_dpgen.monitor.panel import rows
-from lammps_dpgen.monitor.state import Progress, deviation_class, duration
+from lammps_dpgen.monitor.state import Progress, Totals, deviation_class, duration
 
 WINDOW = (0.05, 0.15)
 
@@ -181,10 +181,10 @@ def filled(clock: HandClock) -> Progress:
     for i in range(100):
         state.look(10 * i, 30_000, 300.0 + i, 0.01 * 1.05**i, WINDOW)
         clock.now += 0.1
-    state.labels_done, state.labels_total, state.labels_failed = 10, 12, 1
+    state.label(10, 12, 1)
     for model in range(4):
         state.train(3, model, 100 * model, 600, 0.1)
-    state.generation, state.n_labels, state.max_labels, state.wall_limit = 3, 64, 400, 900.0
+    state.count(Totals(3, 64, max_labels=400, wall_limit=900.0))
     state.say("paused at step 990: a message that is longer than any sensible terminal is wide, by far, on purpose")
     return state
 

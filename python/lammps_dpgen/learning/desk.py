@@ -19,6 +19,7 @@ from lammps_dpgen.learning.looks import LookLog
 from lammps_dpgen.learning.session import check_script
 from lammps_dpgen.learning.trajectory import Situation, Trajectory
 from lammps_dpgen.monitor.journal import Journal
+from lammps_dpgen.monitor.state import Totals
 from lammps_dpgen.monitor.view import View, open_view
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.run_folder import RunFolder
@@ -181,13 +182,15 @@ class Desk:
         """Show counts and limits."""
         limits = self._config.limits
         self.view.totals(
-            self.generation_number,
-            self._ledger.counts().labels,
-            self._pauses,
-            self._rollbacks,
-            max_labels=limits.labels,
-            max_generations=limits.generations,
-            wall_limit=limits.wall_time,
+            Totals(
+                self.generation_number,
+                self._ledger.counts().labels,
+                self._pauses,
+                self._rollbacks,
+                max_labels=limits.labels,
+                max_generations=limits.generations,
+                wall_limit=limits.wall_time,
+            )
         )
 
     def _note_pause(self, pause: _core.Pause, candidates: Sequence[Frame], failed: Frame | None) -> None:

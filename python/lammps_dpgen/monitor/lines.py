@@ -8,7 +8,7 @@ import time
 from datetime import datetime
 from typing import TextIO
 
-from lammps_dpgen.monitor.state import Clock, Progress, counted, duration
+from lammps_dpgen.monitor.state import Clock, Progress, Totals, counted, duration
 
 #: Between two lines about the same thing lie at least this many seconds ...
 SHORTEST = 10.0
@@ -58,10 +58,7 @@ class LineView:
 
     def labels(self, done: int, total: int, failed: int) -> None:
         """Note how far labelling is."""
-        state = self.state
-        changed = (done, total, failed) != (state.labels_done, state.labels_total, state.labels_failed)
-        state.labels_done, state.labels_total, state.labels_failed = done, total, failed
-        if changed and (done + failed >= total or self._due("labels")):
+        if self.state.label(done, total, failed) and (done + failed >= total or self._due("labels")):
             self._write(f"labels {done}/{total}" + (f", {failed} failed" if failed else ""))
 
     def training(self, generation: int, model: int, step: int, steps: int, force_rmse: float) -> None:
@@ -76,25 +73,12 @@ class LineView:
         self.state.say(text)
         self._write(text)
 
-    def totals(
-        self,
-        generation: int,
-        n_labels: int,
-        pauses: int,
-        rollbacks: int,
-        *,
-        max_labels: int | None = None,
-        max_generations: int | None = None,
-        wall_limit: float | None = None,
-    ) -> None:
+    def totals(self, totals: Totals) -> None:
         """Note the counts; they are written when a new generation begins."""
-        new = generation != self.state.generation
-        self.state.generation, self.state.n_labels = generation, n_labels
-        self.state.pauses, self.state.rollbacks = pauses, rollbacks
-        if new and generation >= 0:
-            budget = "" if max_labels is None else f" of at most {max_labels}"
-            done = f"{counted(pauses, 'pause')}, {counted(rollbacks, 'rollback')}"
-            self._write(f"generation {generation}: {counted(n_labels, 'label')}{budget}, {done}")
+        if self.state.count(totals) and totals.generation >= 0:
+            budget = "" if totals.max_labels is None else f" of at most {totals.max_labels}"
+            done = f"{counted(totals.pauses, 'pause')}, {counted(totals.rollbacks, 'rollback')}"
+            self._write(f"generation {totals.generation}: {counted(totals.n_labels, 'label')}{budget}, {done}")
 
     def tick(self) -> None:
         """Do nothing: lines are written only when something happens."""

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lammps_dpgen.monitor.panel import rows
-from lammps_dpgen.monitor.state import Clock, Progress
+from lammps_dpgen.monitor.state import Clock, Progress, Totals
 
 #: Seconds between two redraws; a redraw costs some milliseconds.
 REFRESH = 0.2
@@ -67,8 +67,6 @@ class LiveView:
     def phase(self, name: str, detail: str = "") -> None:
         """Show that a phase has begun."""
         if self.state.enter(name, detail):
-            if name == "labels":
-                self.state.labels_done = self.state.labels_total = self.state.labels_failed = 0
             self._draw()
 
     def md(self, step: int, last_step: int, temperature: float, max_devi_f: float, window: tuple[float, float]) -> None:
@@ -78,7 +76,7 @@ class LiveView:
 
     def labels(self, done: int, total: int, failed: int) -> None:
         """Show how far labelling is."""
-        self.state.labels_done, self.state.labels_total, self.state.labels_failed = done, total, failed
+        self.state.label(done, total, failed)
         self.tick()
 
     def training(self, generation: int, model: int, step: int, steps: int, force_rmse: float) -> None:
@@ -91,21 +89,9 @@ class LiveView:
         self.state.say(text)
         self.tick()
 
-    def totals(
-        self,
-        generation: int,
-        n_labels: int,
-        pauses: int,
-        rollbacks: int,
-        *,
-        max_labels: int | None = None,
-        max_generations: int | None = None,
-        wall_limit: float | None = None,
-    ) -> None:
+    def totals(self, totals: Totals) -> None:
         """Show the counts and the limits."""
-        state = self.state
-        state.generation, state.n_labels, state.pauses, state.rollbacks = generation, n_labels, pauses, rollbacks
-        state.max_labels, state.max_generations, state.wall_limit = max_labels, max_generations, wall_limit
+        self.state.count(totals)
         self.tick()
 
     def tick(self) -> None:

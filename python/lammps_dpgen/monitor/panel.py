@@ -6,7 +6,7 @@ import math
 
 from rich.text import Text
 
-from lammps_dpgen.monitor.state import Progress, deviation_class, duration
+from lammps_dpgen.monitor.state import Progress, Totals, deviation_class, duration
 
 #: Accurate green, candidate yellow, failed red, as said in words beside them.
 COLOURS = {"accurate": "green", "candidate": "yellow", "failed": "bold red"}
@@ -24,7 +24,7 @@ def rows(state: Progress, width: int, ascii_only: bool = False) -> list[tuple[st
         ("looks", _looks(state, width, ascii_only)),
         ("labels", _labels(state, width, ascii_only)),
         ("training", _training(state, width, ascii_only)),
-        ("so far", _counts(state)),
+        ("so far", _counts(state.totals)),
         ("time", _time(state)),
     ]
     out += [(stamp, Text(text)) for stamp, text in state.messages]
@@ -100,12 +100,13 @@ def _looks(state: Progress, width: int, ascii_only: bool) -> Text:
 
 
 def _labels(state: Progress, width: int, ascii_only: bool) -> Text:
-    if state.labels_total <= 0:
+    labels = state.labels
+    if labels.total <= 0:
         return Text("-", "dim")
-    text = Text(f" {state.labels_done} / {state.labels_total}")
-    if state.labels_failed:
-        text.append(f"  {state.labels_failed} failed", "bold red")
-    share = (state.labels_done + state.labels_failed) / state.labels_total
+    text = Text(f" {labels.done} / {labels.total}")
+    if labels.failed:
+        text.append(f"  {labels.failed} failed", "bold red")
+    share = (labels.done + labels.failed) / labels.total
     return bar(share, max(4, min(40, width - len(text))), "magenta", ascii_only) + text
 
 
@@ -127,14 +128,16 @@ def _training(state: Progress, width: int, ascii_only: bool) -> Text:
     return head + bar(done, max(4, min(20, width - len(head) - len(worst))), "blue", ascii_only) + worst
 
 
-def _counts(state: Progress) -> Text:
+def _counts(totals: Totals) -> Text:
     def limited(value: int, limit: int | None) -> str:
         return number(value) if limit is None else f"{number(value)}/{number(limit)}"
 
-    generation = "-" if state.generation < 0 else limited(state.generation, state.max_generations)
+    generation = "-" if totals.generation < 0 else limited(totals.generation, totals.max_generations)
     text = Text.assemble(("generation ", "dim"), (generation, "bold"), ("  labels ", "dim"))
-    text.append(limited(state.n_labels, state.max_labels), "bold")
-    return text + Text.assemble(("  pauses ", "dim"), str(state.pauses), ("  rollbacks ", "dim"), str(state.rollbacks))
+    text.append(limited(totals.n_labels, totals.max_labels), "bold")
+    return text + Text.assemble(
+        ("  pauses ", "dim"), str(totals.pauses), ("  rollbacks ", "dim"), str(totals.rollbacks)
+    )
 
 
 def _time(state: Progress) -> Text:
@@ -143,6 +146,6 @@ def _time(state: Progress) -> Text:
     if left is not None and state.phase != "done":
         least, most = (duration(seconds) for seconds in left)
         text.append(f"  left {least}" + ("" if least == most else f" (no pause) to {most}"))
-    if state.wall_limit is not None:
-        text.append(f"  limit in {duration(state.wall_limit - state.elapsed)}", "dim")
+    if state.totals.wall_limit is not None:
+        text.append(f"  limit in {duration(state.totals.wall_limit - state.elapsed)}", "dim")
     return text

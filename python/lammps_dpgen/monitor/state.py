@@ -27,6 +27,36 @@ class ModelProgress:
     force_rmse: float = math.nan
 
 
+@dataclass(frozen=True)
+class LabelProgress:
+    """Labels of one pause: in the store, given up, and all that were asked for."""
+
+    done: int = 0
+    total: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The counts of a whole run, and its limits where it has some.
+
+    Attributes
+    ----------
+    generation
+        Number of the current generation, from 0; -1 before there is one.
+    wall_limit
+        Wall time of the run in s.
+    """
+
+    generation: int = -1
+    n_labels: int = 0
+    pauses: int = 0
+    rollbacks: int = 0
+    max_labels: int | None = None
+    max_generations: int | None = None
+    wall_limit: float | None = None
+
+
 @dataclass
 class Progress:
     """Everything that a view knows about the run.
@@ -53,18 +83,10 @@ class Progress:
     deviation: float = math.nan
     window: tuple[float, float] = (math.nan, math.nan)
     looks: deque[float] = field(default_factory=lambda: deque(maxlen=N_LOOKS))
-    labels_done: int = 0
-    labels_total: int = 0
-    labels_failed: int = 0
+    labels: LabelProgress = LabelProgress()
     training_generation: int = -1
     models: dict[int, ModelProgress] = field(default_factory=dict)
-    generation: int = -1
-    n_labels: int = 0
-    pauses: int = 0
-    rollbacks: int = 0
-    max_labels: int | None = None
-    max_generations: int | None = None
-    wall_limit: float | None = None
+    totals: Totals = Totals()
     messages: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=N_MESSAGES))
     md_seconds: float = 0.0
     run_started: float = 0.0
@@ -96,6 +118,8 @@ class Progress:
             if self.phase == "MD":
                 self.md_seconds += self.in_phase
             self.phase_started = self.clock()
+        if phase == "labels":
+            self.labels = LabelProgress()
         self.phase, self.detail = phase, detail
         return True
 
@@ -109,6 +133,11 @@ class Progress:
         self.deviation, self.window = deviation, window
         self.looks.append(deviation)
 
+    def label(self, done: int, total: int, failed: int) -> bool:
+        """Note how far labelling is; False when nothing changed."""
+        before, self.labels = self.labels, LabelProgress(done, total, failed)
+        return self.labels != before
+
     def train(self, generation: int, model: int, step: int, steps: int, force_rmse: float) -> bool:
         """Note how far the training of one model is; False when it has not moved."""
         if generation != self.training_generation:
@@ -116,6 +145,11 @@ class Progress:
         moved = model not in self.models or step != self.models[model].step
         self.models[model] = ModelProgress(step, steps, force_rmse)
         return moved
+
+    def count(self, totals: Totals) -> bool:
+        """Note the counts of the run; True when a new generation is there."""
+        before, self.totals = self.totals, totals
+        return totals.generation != before.generation
 
     def say(self, text: str) -> None:
         """Keep a message with the time of day."""

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from lammps_dpgen.monitor.lines import LineView
 from lammps_dpgen.monitor.live import LiveView
+from lammps_dpgen.monitor.state import Totals
 from lammps_dpgen.monitor.terminal import find_terminal
 
 #: Names of the phases of a learning run.
@@ -35,18 +36,8 @@ class View(Protocol):
         """Show a line of text, with the time of day."""
         ...
 
-    def totals(
-        self,
-        generation: int,
-        n_labels: int,
-        pauses: int,
-        rollbacks: int,
-        *,
-        max_labels: int | None = None,
-        max_generations: int | None = None,
-        wall_limit: float | None = None,
-    ) -> None:
-        """Report the counts of the whole run and its limits (labels, generations, wall time in s), if any."""
+    def totals(self, totals: Totals) -> None:
+        """Report the counts of the whole run and its limits, if any."""
         ...
 
     def tick(self) -> None:
