@@ -93,8 +93,9 @@ pair_coeff * * zbl 13 13
 def test_script_with_clear(work: Work) -> None:
     """After clear everything is made anew, by the same links: the second part begins with the newest models."""
     part = ATOMS + PAIR + fix("trust 0.05 5.0 stop candidates 3") + NVT.format(t=700)
-    script = part + "run 15\nclear\n" + part + "run 15\n"
-    work.md(script)
+    script = part + "run 15\nunfix dp\nrun 5\nclear\n" + part + "run 15\n"
+    output = work.md(script).output
+    assert "1 run command went without fix dp: nothing was learnt there" in output
     newest = assert_intact(work)
     assert newest >= 1
     assert work.last("end")["reason"] == "end of script"

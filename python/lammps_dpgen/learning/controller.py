@@ -133,6 +133,7 @@ class LearningRun:
         assert self._session is not None
         reason = self._ended or ("error" if self._error is not None else "end of script")
         cause = "" if self._error is None else str(self._error)
+        self._desk.note_runs_without_fix(self._session.api.runs_without_fix)
         self._desk.close(self._session.step, reason, cause, self._deviation_seconds, self._pause_seconds)
 
     # ---- looks -------------------------------------------------------------------------------------------------------

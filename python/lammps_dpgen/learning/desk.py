@@ -19,7 +19,7 @@ from lammps_dpgen.learning.looks import LookLog
 from lammps_dpgen.learning.session import check_script
 from lammps_dpgen.learning.trajectory import Situation, Trajectory
 from lammps_dpgen.monitor.journal import Journal
-from lammps_dpgen.monitor.state import Totals
+from lammps_dpgen.monitor.state import Totals, counted
 from lammps_dpgen.monitor.view import View, open_view
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.run_folder import RunFolder
@@ -158,6 +158,13 @@ class Desk:
         self.show_totals()
         self.view.phase("MD", self._script.name)
         self._write_status("MD", step)
+
+    def note_runs_without_fix(self, number: int) -> None:
+        """Say that run commands of the script were not watched, which may or may not be what the user wants."""
+        if number > 0:
+            self.view.message(
+                f"{counted(number, 'run command')} went without fix {self._config.fix}: nothing was learnt there"
+            )
 
     def close(self, step: int, reason: str, cause: str, deviation: float, in_pauses: float) -> None:
         """Write the last event, with where the time went (seconds).

@@ -61,11 +61,6 @@ class PluginApi:
         self._call("dpgen_attach", ctypes.c_char_p(self._fix_id), look, pause)
         self._hooks = (look, pause)  # LAMMPS keeps their addresses
 
-    def detach(self) -> None:
-        """Give LAMMPS its own commands back."""
-        self._call("dpgen_detach")
-        self._hooks = ()
-
     @property
     def runs_without_fix(self) -> int:
         """Run commands that went on unwatched because the script had no such fix at that moment."""

@@ -74,10 +74,6 @@ class LammpsSession:
         self.api.attach(on_look, on_pause)
         self.lmp.file(str(script))
 
-    def close(self) -> None:
-        """End the instance."""
-        self.lmp.close()
-
     @property
     def step(self) -> int:
         """MD step."""
