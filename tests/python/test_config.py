@@ -7,13 +7,15 @@ from typing import Any, ClassVar
 
 import pytest
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from lammps_dpgen import registry
 from lammps_dpgen.config import BootstrapConfig, LearnConfig, load_config
 from lammps_dpgen.config.base import parse_duration
 from lammps_dpgen.errors import ConfigError
 from lammps_dpgen.labeling.base import LabelerSettings
+from lammps_dpgen.labeling.files import config_folder
+from lammps_dpgen.training.base import TrainerSettings
 
 MINIMAL: dict[str, Any] = {
     "run_folder": "run",
@@ -29,13 +31,13 @@ class SpringSettings(LabelerSettings):
     cut_off: float = 5.0
     table: str = ""
 
-    def resolved(self, folder: Path) -> SpringSettings:
-        return self.model_copy(update={"table": str(folder / self.table)}) if self.table else self
+    @field_validator("table")
+    @classmethod
+    def _absolute(cls, table: str, info: ValidationInfo) -> str:
+        return str(config_folder(info) / table) if table else table
 
 
-class FitterSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class FitterSettings(TrainerSettings):
     class Net(BaseModel):
         model_config = ConfigDict(extra="forbid")
         neurons: list[int] = Field(default_factory=lambda: [10])

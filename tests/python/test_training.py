@@ -143,7 +143,7 @@ def test_old_ratio_by_numbers_of_frames() -> None:
 
 def test_users_input_keeps_all_but_data_and_seeds(tmp_path: Path, systems: dict[str, tuple[str, ...]]) -> None:
     (tmp_path / "mine.json").write_text(json.dumps(USERS))
-    settings = DeepmdSettings(input=Path("mine.json")).resolved(tmp_path)
+    settings = DeepmdSettings.model_validate({"input": "mine.json"}, context={"folder": tmp_path})
     DeepmdTrainer(settings).check(["Al"])
     content = training_input(settings, job(systems))
     assert content["model"]["type_map"] == ["Al"]
@@ -169,8 +169,24 @@ def test_users_input_is_checked_by_deepmd_kit() -> None:
     wrong = {**USERS, "learning_rate": {**USERS["learning_rate"], "start_learning_rate": 1}}
     with pytest.raises(ConfigError, match="start_learning_rate"):
         DeepmdTrainer(DeepmdSettings(input=wrong)).check(["Al"])
-    with pytest.raises(ConfigError, match=r"'/nowhere/mine\.json' cannot be read"):
-        DeepmdTrainer(DeepmdSettings(input=Path("/nowhere/mine.json"))).check(["Al"])
+
+
+def test_users_input_is_read_with_the_settings(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match=r"'/nowhere/mine\.json' cannot be read"):
+        DeepmdSettings.model_validate({"input": "/nowhere/mine.json"})
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    with pytest.raises(ValidationError, match=r"list\.yaml' holds no mapping"):
+        DeepmdSettings.model_validate({"input": "list.yaml"}, context={"folder": tmp_path})
+
+
+def test_hash_of_the_settings_is_that_of_the_inputs_content(tmp_path: Path) -> None:
+    def hash_in(folder: str, content: dict[str, Any]) -> str:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / "mine.json").write_text(json.dumps(content, indent=len(folder)))
+        return DeepmdSettings.model_validate({"input": "mine.json"}, context={"folder": tmp_path / folder}).hash()
+
+    assert hash_in("here", USERS) == hash_in("elsewhere", USERS) == DeepmdSettings(input=USERS).hash()
+    assert hash_in("here", USERS) != hash_in("here", {**USERS, "loss": {"start_pref_e": 3.0}})
 
 
 @pytest.mark.parametrize(

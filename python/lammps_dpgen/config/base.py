@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationInfo, WithJsonSchema
 
+from lammps_dpgen.part import config_folder
+
 _UNITS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d*)?)\s*(s|min|h|d)\s*")
 
@@ -33,11 +35,6 @@ def parse_duration(value: Any) -> float:
     if not seconds > 0.0:
         raise ValueError("a duration must be above 0")
     return seconds
-
-
-def config_folder(info: ValidationInfo) -> Path:
-    """Return the folder that relative paths start from: the configuration file's, or the working directory."""
-    return Path((info.context or {}).get("folder", Path.cwd()))
 
 
 def resolve_path(value: Any, info: ValidationInfo) -> Path:

@@ -61,17 +61,19 @@ class BaseConfig(Section):
         return type_map
 
     def config_hash(self) -> str:
-        """SHA-256 of what decides the results of a run.
+        """SHA-256 of what decides the labels and the models of a run.
 
-        A run folder belongs to one such hash. Limits, execution, time limits, selection and safe points are not part
-        of it: they may change when a run is continued.
+        A run folder belongs to one such hash. Files that labeler and trainer name count by their content, so a run can
+        be moved together with its configuration. No part of it are limits, execution, time limits, selection and safe
+        points, which may change when a run is continued; nor initial structures and models, which are in the run folder
+        once they have been used.
         """
         deciding = {
             "type_map": self.type_map,
             "models": self.models,
             "seed": self.seed,
             "labeler": [self.labeler.name, self.labeler.settings_hash],
-            "trainer": self.trainer.service_settings(),
+            "trainer": [self.trainer.name, self.trainer.settings_hash],
         }
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
 

@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from lammps_dpgen import registry
-from lammps_dpgen.config.base import Duration, FilePath, Section, config_folder
+from lammps_dpgen.config.base import Duration, FilePath, Section
 from lammps_dpgen.errors import DpgenError
-from lammps_dpgen.labeling.base import LabelerSettings
 from lammps_dpgen.labeling.service import SERVICE as LABEL_SERVICE
+from lammps_dpgen.part import PartSettings
 from lammps_dpgen.training.service import SERVICE as TRAIN_SERVICE
 
 
@@ -29,10 +29,7 @@ def settings_model(group: str, name: Any) -> type[BaseModel]:
 
 def normal_settings(group: str, name: Any, settings: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
     """Return the settings of a part as plain data: validated, defaults written out, file names absolute."""
-    valid = settings_model(group, name).model_validate(settings, context=info.context)
-    if hasattr(valid, "resolved"):
-        valid = valid.resolved(config_folder(info))
-    return valid.model_dump(mode="json")
+    return settings_model(group, name).model_validate(settings, context=info.context).model_dump(mode="json")
 
 
 class PartSection(Section):
@@ -67,6 +64,12 @@ class PartSection(Section):
         """Return what a worker process makes the part from."""
         return {"name": self.name, "settings": self.settings}
 
+    @property
+    def settings_hash(self) -> str:
+        """SHA-256 of the settings that decide the result, wherever the files lie that they name; labels carry it."""
+        settings: PartSettings = registry.load(self.group, self.name).Settings.model_validate(self.settings)
+        return settings.hash()
+
 
 class LabelerSection(PartSection):
     """The reference method."""
@@ -83,12 +86,6 @@ class LabelerSection(PartSection):
         """Return what a worker process makes the labeler from."""
         settings = super().service_settings()
         return settings if self.log_file is None else {**settings, "log_file": str(self.log_file)}
-
-    @property
-    def settings_hash(self) -> str:
-        """The hash that labels of these settings carry in the ledger."""
-        settings: LabelerSettings = registry.load(self.group, self.name).Settings.model_validate(self.settings)
-        return settings.hash()
 
 
 class TrainerSection(PartSection):

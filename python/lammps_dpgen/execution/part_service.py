@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from lammps_dpgen import registry
-
-
-class Part(Protocol):
-    """What labelers and trainers have in common."""
-
-    def check(self, elements: list[str], /) -> None:
-        """Refuse settings that cannot work for these elements (raises ConfigError)."""
-        ...
-
+from lammps_dpgen.part import Part
 
 PartType = TypeVar("PartType", bound=Part)
 

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from typing import ClassVar, Protocol
 
-from pydantic import BaseModel, ConfigDict
-
 from lammps_dpgen.frame import Frame, Label
+from lammps_dpgen.part import PartSettings
 
 
-class LabelerSettings(BaseModel):
-    """Base class of a labeler's settings: unknown keys are refused, values never change afterwards.
-
-    Whoever reads a configuration file validates with ``context={"folder": ...}``, the folder of that file; settings
-    that name files make them absolute with it, since a worker may run anywhere.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    def hash(self) -> str:
-        """SHA-256 of the settings that decide the result, stored with each label."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+class LabelerSettings(PartSettings):
+    """Base class of a labeler's settings; their hash is stored with each label."""
 
 
 class Labeler(Protocol):

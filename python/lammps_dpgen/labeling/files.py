@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import ValidationInfo
+from lammps_dpgen.part import config_folder as config_folder  # labelers find here all that they need for files
 
 
 def find_file(name: str, folders: Iterable[Path]) -> Path | None:
@@ -23,11 +23,6 @@ def find_file(name: str, folders: Iterable[Path]) -> Path | None:
         except OSError:  # a word too long for a file name, for instance
             continue
     return None
-
-
-def config_folder(info: ValidationInfo) -> Path:
-    """Return the folder of the configuration file that is being read, or the working folder."""
-    return Path((info.context or {}).get("folder", Path.cwd()))
 
 
 def file_identity(path: Path) -> str:

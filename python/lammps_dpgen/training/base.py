@@ -6,13 +6,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
+
+from lammps_dpgen.part import PartSettings
 
 
-class TrainerSettings(BaseModel):
-    """Base class of a trainer's settings: unknown keys are refused, values never change afterwards."""
+class TrainerSettings(PartSettings):
+    """Base class of a trainer's settings; a run folder belongs to one hash of them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from lammps_dpgen.errors import ConfigError, TrainingError
 from lammps_dpgen.training.base import TrainingJob
@@ -89,25 +88,25 @@ def default_input(settings: DeepmdSettings, job: TrainingJob) -> Input:
     }
 
 
-def users_input(source: Path | Input, type_map: Sequence[str]) -> Input:
+def users_input(given: Input, type_map: Sequence[str]) -> Input:
     """Return a copy of the user's own input, with its type map set and without what belongs to another data set.
 
     Raises
     ------
     ConfigError
-        It cannot be read, is no DeePMD-kit 2 or 3 input, or names other elements.
+        It is no DeePMD-kit 2 or 3 input, or names other elements.
     """
-    content = _read(source) if isinstance(source, Path) else copy.deepcopy(source)
+    content = copy.deepcopy(given)
     missing = [
         part for part in ("model", "learning_rate", "loss", "training") if not isinstance(content.get(part), dict)
     ]
     if missing or not isinstance(content["model"].get("descriptor"), dict):
         what = ", ".join(missing) or "model.descriptor"
-        raise ConfigError(f"the DeePMD-kit input {_name(source)} lacks {what}; give an input of DeePMD-kit 2 or 3")
-    given = content["model"].get("type_map")
-    if given is not None and list(given) != list(type_map):
+        raise ConfigError(f"the DeePMD-kit input lacks {what}; give an input of DeePMD-kit 2 or 3")
+    own = content["model"].get("type_map")
+    if own is not None and list(own) != list(type_map):
         raise ConfigError(
-            f"the DeePMD-kit input {_name(source)} has type_map {' '.join(given)}, the run has {' '.join(type_map)}; "
+            f"the DeePMD-kit input has type_map {' '.join(own)}, the run has {' '.join(type_map)}; "
             "leave type_map out of the input, or make them equal"
         )
     content["model"]["type_map"] = list(type_map)
@@ -180,7 +179,7 @@ def _sel(settings: DeepmdSettings, job: TrainingJob) -> list[int]:
     earlier = None if job.warm_start is None else Path(job.warm_start).parent / "input.json"
     if earlier is None or not earlier.is_file():
         return selected_neighbors(statistics, job.type_map, settings.sel_margin)
-    kept: list[int] = _read(earlier)["model"]["descriptor"]["sel"]
+    kept: list[int] = json.loads(earlier.read_text())["model"]["descriptor"]["sel"]
     beyond = _beyond(statistics, kept, job.type_map)
     if beyond:
         raise TrainingError(
@@ -224,21 +223,6 @@ def _divisor(steps: int, wanted: int) -> int:
 def _stair(steps: int) -> int:
     """Return the length of a stair of the learning rate: a hundredth of the training."""
     return max(1, math.ceil(steps / 100))
-
-
-def _read(path: Path) -> Input:
-    try:
-        text = path.read_text()
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"the DeePMD-kit input '{path}' cannot be read: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"the DeePMD-kit input '{path}' holds no mapping; give an input of DeePMD-kit 2 or 3")
-    return content
-
-
-def _name(source: Path | Input) -> str:
-    return f"'{source}'" if isinstance(source, Path) else "in the settings"
 
 
 def check_input(content: Input) -> None:

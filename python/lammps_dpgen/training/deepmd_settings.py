@@ -2,13 +2,51 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
+from lammps_dpgen.part import config_folder
 from lammps_dpgen.training.base import TrainerSettings
+
+
+def read_input(source: Any, info: ValidationInfo) -> Any:
+    """Return the content of a training input file, JSON or YAML; a content that was given itself stays.
+
+    A relative file name is meant from the folder of the configuration file.
+    """
+    if not isinstance(source, (str, Path)):
+        return source
+    path = config_folder(info) / Path(source).expanduser()
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ValueError(f"the DeePMD-kit input '{path}' cannot be read: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"the DeePMD-kit input '{path}' holds no mapping; give an input of DeePMD-kit 2 or 3")
+    return content
+
+
+#: Content of a DeePMD-kit training input; in a configuration also the name of the file.
+InputContent = Annotated[
+    dict[str, Any],
+    BeforeValidator(read_input),
+    WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, {"type": "object"}]}),
+]
 
 
 class ReuseSettings(BaseModel):
@@ -60,10 +98,11 @@ class DeepmdSettings(TrainerSettings):
 
     backend: Literal["tensorflow", "pytorch"] = "tensorflow"
     """Backend of DeePMD-kit; PyTorch must be installed for ``pytorch``, which gives ``.pth`` models."""
-    input: Path | dict[str, Any] | None = None
-    """A DeePMD-kit training input of your own, JSON or YAML: file name, or the content itself. Its type map, systems,
-    seeds and output files are set for each training, and the reuse settings act on it; everything else stays. The keys
-    from `rcut` to `batch_size` must then be left out."""
+    input: InputContent | None = None
+    """A DeePMD-kit training input of your own, JSON or YAML: file name, or the content itself. A file is read once,
+    with the configuration, and counts as if its content stood there. Its type map, systems, seeds and output files are
+    set for each training, and the reuse settings act on it; everything else stays. The keys from `rcut` to `batch_size`
+    must then be left out."""
 
     rcut: float = Field(default=6.0, gt=0.0)
     """Cut-off in Å."""
@@ -112,12 +151,6 @@ class DeepmdSettings(TrainerSettings):
     """Step of the compressed model's table."""
     disp_freq: int = Field(default=100, ge=1)
     """Steps between two lines of the learning curve, lowered to a divisor of the number of steps."""
-
-    def resolved(self, folder: Path) -> DeepmdSettings:
-        """Return the settings with a relative `input` file taken from `folder`."""
-        if not isinstance(self.input, Path):
-            return self
-        return self.model_copy(update={"input": folder / self.input.expanduser()})
 
     @model_validator(mode="after")
     def _check_together(self) -> DeepmdSettings:
