@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 
+import numpy as np
+import pytest
 from learning_runs import ATOMS, N_MODELS, N_STRUCTURES, NVT, PAIR, Work, assert_intact, fix
+
+from lammps_dpgen.ensemble import Ensemble
 
 #: Words of the libraries underneath, none of which the user has asked to hear.
 FOREIGN_WORDS = re.compile(r"tensorflow|deepmd-kit|cuda|tf_|absl|warning|traceback", re.IGNORECASE)
@@ -115,3 +120,35 @@ def test_npt_returns_to_a_safe_point(work: Work) -> None:
     assert rollback["step"] == failed["step"] > rollback["to_step"]
     log = work.run.lammps_log.read_text()
     assert "ERROR" not in log
+
+
+def test_audited_frames_are_labelled_and_tell_the_miss_rate(work: Work) -> None:
+    """Heated from the perfect lattice, most frames are accurate; two of them go into each batch of four."""
+    work.configure(audit={"share": 0.5})
+    hi = 0.25
+    heat = "velocity all create 50 4711\nfix nvt all nvt temp 50 1200 0.05\n"
+    script = ATOMS + PAIR + fix(f"trust 0.1 {hi} stop candidates 4") + heat + "run 200\n"
+    work.md(script, ranks=2, check=False)
+    assert assert_intact(work) >= 1
+    with work.ledger() as ledger:
+        generations = ledger.generations()
+        audited = [stored for stored in ledger.labels() if stored.frame.origin.source == "audit"]
+    assert len(audited) >= 2
+    errors = []
+    for stored in audited:
+        origin = stored.frame.origin
+        assert origin.reason == "accurate"
+        assert origin.max_devi_f < 0.1
+        assert stored.generation_judged == origin.generation
+        assert stored.trained_in == origin.generation + 1
+        model = work.run.path / generations[origin.generation].models[0].path
+        forces = Ensemble([model], min_models=1).predict(stored.frame).forces[0]
+        errors.append(float(np.linalg.norm(forces - stored.label.forces, axis=1).max()))
+        assert stored.force_error_max == pytest.approx(errors[-1], abs=1e-6)
+    assert len({stored.frame.origin.step for stored in audited}) == len(audited)
+
+    audit = json.loads(work.run.summary.read_text())["audit"]
+    assert audit["audited"] == len(audited)
+    assert audit["misses"] == sum(error > hi for error in errors)
+    assert audit["low"] <= audit["rate"] <= audit["high"]
+    assert "drawn at random" in work.run.report.read_text()

@@ -17,7 +17,7 @@ from rich.console import Console
 from lammps_dpgen.errors import StoreError
 from lammps_dpgen.frame import Frame, FrameOrigin, Label
 from lammps_dpgen.report import build, print_summary
-from lammps_dpgen.report.calibration import calibrate
+from lammps_dpgen.report.calibration import audit, calibrate
 from lammps_dpgen.report.costs import GenerationCost, measured_seconds, wall_by_generation
 from lammps_dpgen.report.html import render
 from lammps_dpgen.report.looks import Looks, envelope, read_looks
@@ -294,7 +294,7 @@ def test_page_stays_small_for_a_long_run(tmp_path: Path) -> None:
     n = 100_000
     deviation = random.lognormal(-2.5, 0.5, n)
     error, none = deviation * random.lognormal(0.2, 0.5, n), np.zeros(n, dtype=np.int64)
-    figures = LabelArrays(deviation, error, error, error, none, none, np.ones(n), ())
+    figures = LabelArrays(deviation, error, error, error, none, none, np.ones(n), (), np.zeros(n, bool))
     record = replace(read_run(run.folder), labels=figures)
     assert len(render(record, summarise(record))) < 3_000_000
 
@@ -383,10 +383,26 @@ def test_quarters_of_the_calibration() -> None:
     deviation = np.array([0.10, 0.10, 0.02, 0.02, 0.02, np.nan, 0.10])
     error = np.array([0.10, 0.02, 0.08, 0.20, 0.02, 0.50, 0.31])
     none = np.full(7, -1)
-    figures = LabelArrays(deviation, error, error, error, none, none, np.ones(7), ())
+    figures = LabelArrays(deviation, error, error, error, none, none, np.ones(7), (), np.zeros(7, bool))
     counts = calibrate(figures, (LO, HI))
     assert (counts.hits, counts.false_alarms, counts.misses, counts.trusted) == (2, 1, 2, 1)
     assert (counts.bad_misses, counts.above_twice_hi, counts.judged) == (1, 1, 6)
+
+
+def test_audit_counts_the_failures_among_the_frames_that_were_trusted() -> None:
+    n = 32
+    error, audited = np.full(n, 0.04), np.ones(n, bool)
+    error[[3, 30]] = [0.3, np.nan]  # one miss; one whose models were never judged
+    error[31], audited[31] = 0.9, False  # labelled because it was doubted
+    figures = LabelArrays(np.full(n, 0.02), *[error] * 3, *[np.full(n, -1)] * 2, np.ones(n), (), audited)
+    result = audit(figures, (LO, HI))
+    assert result is not None
+    assert (result.audited, result.misses, result.rate) == (30, 1, 1 / 30)
+    # Probability 2.5 % to see so few, or so many: 1 - (1 - low)^30, and (1 - high)^30 + 30 high (1 - high)^29.
+    assert result.low == pytest.approx(1 - 0.975 ** (1 / 30), rel=1e-6)
+    few = (1 - result.high) ** 30 + 30 * result.high * (1 - result.high) ** 29
+    assert few == pytest.approx(0.025, rel=1e-4)
+    assert audit(replace(figures, audited=np.zeros(n, bool)), (LO, HI)) is None
 
 
 def events(*items: tuple[float, str, dict[str, Any]]) -> list[Event]:

@@ -18,6 +18,7 @@ from mpi4py.MPI import IN_PLACE, MAX
 from lammps_dpgen.config.learn import LearnConfig
 from lammps_dpgen.errors import ConfigError, DpgenError, LearningError
 from lammps_dpgen.frame import Frame
+from lammps_dpgen.learning.audit import AuditSample
 from lammps_dpgen.learning.desk import Desk, Orders, WalkerState, frame_of, open_desk
 from lammps_dpgen.learning.interrupts import Interrupts
 from lammps_dpgen.learning.plugin_api import END_ALL, FAIL, GO_ON
@@ -92,10 +93,9 @@ class LearningRun:
         self._deviation_seconds = self._pause_seconds = 0.0
         self._check_next_look = True
         self._driver_is_model: bool | None = None
-        self._rng = np.random.default_rng([config.seed, 1])
         self._replay: tuple[int, int] | None = None  # step at which a replay is over, and the usual interval of looks
-        self._audits: list[Frame | None] = []
-        self._n_accurate = 0
+        rng = np.random.default_rng([config.seed, 1])
+        self._audit = AuditSample(config.audit, config.selection.batch, rng)
 
     def run(self) -> int:
         """Make or find models, run the script, and close the books; return the exit code."""
@@ -168,7 +168,7 @@ class LearningRun:
             session.api.set_every(self._replay[1])
             self._replay = None
         if look.frame_class == "accurate":
-            self._audit(session)
+            self._audit.offer(lambda: self._frame_to_audit(session))
         if self._desk is not None:
             self._desk.note_look(look)
 
@@ -184,19 +184,15 @@ class LearningRun:
             self._desk.logbook.write("run", look.step, last=look.last_step, n_atoms=n_atoms, every=every, trust=trust)
         return Trajectory(settings, margin)
 
-    def _audit(self, session: LammpsSession) -> None:
-        """Keep accurate frames for the next batch, all with the same chance: reservoir sampling."""
-        size = round(self._config.audit.share * self._config.selection.batch)
-        if size == 0:
-            return
-        self._n_accurate += 1
-        place = len(self._audits) if len(self._audits) < size else int(self._rng.integers(self._n_accurate))
-        if place >= size:
-            return
+    def _frame_to_audit(self, session: LammpsSession) -> Frame | None:
         frame = session.api.current_frame()
-        desk = self._desk
-        kept = None if frame is None or desk is None else frame_of(frame, "audit", desk.generation_number)
-        self._audits[place : place + 1] = [kept]
+        return None if frame is None or self._desk is None else frame_of(frame, "audit", self._desk.generation_number)
+
+    def _frames_to_audit(self) -> list[Frame]:
+        """Return the drawn frames as far as the limit of labels goes; candidates come first."""
+        assert self._desk is not None
+        left = self._desk.learner.labels_left()
+        return self._audit.frames[: None if left is None else max(0, left - self._config.selection.batch)]
 
     def _check_driver(self, session: LammpsSession) -> None:
         """Assert that the models which drive the MD are those of the current generation.
@@ -245,12 +241,11 @@ class LearningRun:
             return FAIL
         points = session.api.safe_points()
         walker = WalkerState(points, session.api.rollback_refusal() if points else "", session.api.every())
-        audits = [frame for frame in self._audits if frame is not None]
 
         def decide() -> Orders:
             assert self._desk is not None
             with self._interrupts.raised():
-                return self._desk.decide(pause, walker, trajectory, audits)
+                return self._desk.decide(pause, walker, trajectory, self._frames_to_audit())
 
         orders = on_root(self._comm, decide)
         if orders.end:
@@ -278,7 +273,7 @@ class LearningRun:
             at_hand = None if desk is None or desk.learner.ensemble is None else desk.learner.ensemble.core
             session.swap_models(orders.swap_to, at_hand)
             self._check_next_look = True
-            self._audits, self._n_accurate = [], 0
+            self._audit.clear()
             seconds, frame = time.monotonic() - begin, api.current_frame()
             if desk is not None and frame is not None:
                 desk.note_swap(frame_of(frame, "swap"), seconds)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 
 from lammps_dpgen.report.record import LabelArrays
 
@@ -41,6 +42,41 @@ class Calibration:
     def judged(self) -> int:
         """Number of labels that have both figures."""
         return self.hits + self.misses + self.false_alarms + self.trusted
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """What the labels of randomly drawn accurate frames say about the frames that were trusted.
+
+    Attributes
+    ----------
+    audited
+        Accurate frames with a label and a force error of the models that trusted them.
+    misses
+        Those of them with a force error above `hi`: failures that the deviation did not see.
+    low, high
+        95 % confidence interval of the miss rate (Clopper and Pearson, doi:10.1093/biomet/26.4.404).
+    """
+
+    audited: int
+    misses: int
+    low: float
+    high: float
+
+    @property
+    def rate(self) -> float:
+        """Share of misses."""
+        return self.misses / self.audited
+
+
+def audit(labels: LabelArrays, window: tuple[float, float]) -> AuditResult | None:
+    """Count the failures among the audited accurate frames; None where nothing was audited."""
+    errors = labels.force_error_max[labels.audited & np.isfinite(labels.force_error_max)]
+    if not errors.size:
+        return None
+    misses = int((errors > window[1]).sum())
+    interval = binomtest(misses, errors.size).proportion_ci(0.95, method="exact")
+    return AuditResult(errors.size, misses, float(interval.low), float(interval.high))
 
 
 def judged(labels: LabelArrays) -> NDArray[np.bool_]:

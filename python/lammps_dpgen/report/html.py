@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from lammps_dpgen import __version__
-from lammps_dpgen.report.calibration import Calibration, calibrate
+from lammps_dpgen.report.calibration import Calibration, audit, calibrate
 from lammps_dpgen.report.costs import GenerationCost, measured_seconds, wall_by_generation
 from lammps_dpgen.report.pictures import labels, training, trajectory
 from lammps_dpgen.report.pictures.style import SETTINGS, data_uri
@@ -84,6 +84,7 @@ def render(record: RunRecord, summary: dict[str, Any]) -> str:
         extra_rows=extra_rows(summary),
         pictures=pictures,
         calibration=_calibration(record),
+        audit=None if record.window is None else audit(record.labels, record.window),
         costs=per_generation,
         generation_rows=_generation_rows(record, per_generation),
         failures=record.failures[:MOST_FAILURES],

@@ -32,6 +32,8 @@ class LabelArrays:
         Generation numbers.
     seconds
         Cost of the label.
+    audited
+        The frame was accurate and drawn at random, to measure what the window misses.
     """
 
     max_devi_f: FloatArray
@@ -42,6 +44,7 @@ class LabelArrays:
     trained_in: NDArray[np.int64]
     seconds: FloatArray
     codes: tuple[str, ...]
+    audited: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.seconds)
@@ -143,6 +146,7 @@ def _label_arrays(ledger: Ledger) -> LabelArrays:
         trained_in=number(item.trained_in for item in figures),
         seconds=known(item.seconds for item in figures),
         codes=tuple(sorted({item.code for item in figures})),
+        audited=np.array([item.source == "audit" for item in figures], dtype=np.bool_),
     )
 
 

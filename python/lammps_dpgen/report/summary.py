@@ -14,6 +14,7 @@ from rich.table import Table
 from lammps_dpgen.errors import StoreError
 from lammps_dpgen.monitor.journal import plain
 from lammps_dpgen.monitor.state import counted
+from lammps_dpgen.report.calibration import audit
 from lammps_dpgen.report.costs import measured_seconds, sessions
 from lammps_dpgen.report.record import RunRecord, rms
 
@@ -28,6 +29,7 @@ OWN_KEYS = (
     "force_rmse_random",
     "force_rmse_basis",
     "failed_last_fifth",
+    "audit",
     "seconds",
     "failed_labels",
     "md_steps",
@@ -46,8 +48,10 @@ def summarise(record: RunRecord) -> dict[str, Any]:
     dict
         labels, generations, pauses, rollbacks; force_rmse_first, force_rmse_last, force_rmse_random (eV/Å, None:
         unknown) and force_rmse_basis, which says on what they were measured; failed_last_fifth: looks that failed in
-        the last 20 % of the MD steps; seconds by part (None: no session came to its end); sessions, and how many of
-        them were killed; md_steps; what ``summary_extra.json`` adds beyond these.
+        the last 20 % of the MD steps; audit: accurate frames that were audited, how many of them have a force error
+        above hi (misses), their rate and its 95 % interval (low, high), None without an audit; seconds by part
+        (None: no session came to its end); sessions, and how many of them were killed; md_steps; what
+        ``summary_extra.json`` adds beyond these.
     """
     looks = record.looks
     n_sessions, unfinished = sessions(record.events)
@@ -62,6 +66,7 @@ def summarise(record: RunRecord) -> dict[str, Any]:
         "force_rmse_random": record.extra.get("force_rmse_random"),
         "force_rmse_basis": basis,
         "failed_last_fifth": None if looks is None else looks.failed_in_last(LATE),
+        "audit": _audit(record),
         "seconds": measured_seconds(record.events),
         "failed_labels": record.counts.failures,
         "md_steps": None if looks is None else int(looks.done[-1] - looks.done[0]),
@@ -70,6 +75,11 @@ def summarise(record: RunRecord) -> dict[str, Any]:
     }
     added = {key: value for key, value in record.extra.items() if key not in OWN_KEYS}
     return {**own, **added}
+
+
+def _audit(record: RunRecord) -> dict[str, float] | None:
+    result = None if record.window is None else audit(record.labels, record.window)
+    return None if result is None else {**vars(result), "rate": result.rate}
 
 
 def _force_rmse(record: RunRecord) -> tuple[float | None, float | None, str]:
@@ -138,6 +148,10 @@ def summary_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("failed looks", f"{_count(summary['failed_last_fifth'])} in the last 20 % of the steps"),
         ("seconds", _seconds_text(summary["seconds"])),
     ]
+    if (checked := summary.get("audit")) is not None:
+        rate, low, high = (100 * checked[key] for key in ("rate", "low", "high"))
+        text = f"{checked['misses']} of {checked['audited']} accurate frames with an error above hi"
+        rows.insert(-1, ("audit", f"{text}: {rate:.1f} % (95 %: {low:.1f} to {high:.1f} %)"))
     if summary.get("sessions", 1) > 1:
         rows.append(("sessions", f"{summary['sessions']}, {summary['sessions_killed_or_running']} without an end"))
     return rows + extra_rows(summary)

@@ -296,9 +296,10 @@ class Ledger:
 
     def label_figures(self) -> list[LabelFigures]:
         """Return the figures of all labels without their arrays, in order of recording: quick for very many."""
-        columns = [getattr(schema.labels.c, name, None) for name in LabelFigures._fields]
-        query = select(*(schema.frames.c.max_devi_f if column is None else column for column in columns))
-        query = query.join_from(schema.labels, schema.frames).order_by(schema.labels.c.number)
+        of_frames = ("max_devi_f", "source")
+        tables = {name: schema.frames if name in of_frames else schema.labels for name in LabelFigures._fields}
+        columns = (table.c[name] for name, table in tables.items())
+        query = select(*columns).join_from(schema.labels, schema.frames).order_by(schema.labels.c.number)
         with self._database.read() as connection:
             return [LabelFigures(*row) for row in connection.execute(query)]
 

@@ -69,12 +69,15 @@ class LabelFigures(NamedTuple):
     ----------
     max_devi_f
         Deviation (eV/Å) at which the frame was taken, or None.
+    source
+        What gave the frame: "md", "bootstrap", "audit" ...
     seconds, code
         Cost of the label, and the program that computed it.
     """
 
     number: int
     max_devi_f: float | None
+    source: str
     trained_in: int | None
     generation_judged: int | None
     force_rmse: float | None
