@@ -1,0 +1,37 @@
+"""Frames, labels and generations for the tests of the ledger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lammps_dpgen.frame import Frame, Label
+from lammps_dpgen.store.ledger import Ledger
+from lammps_dpgen.store.records import Generation, ModelRecord
+
+SETTINGS = "5" * 64
+
+
+def make_frame(seed: int, n_atoms: int = 4, **more: Any) -> Frame:
+    rng = np.random.default_rng(seed)
+    cell = np.diag([4.0, 5.0, 6.0]) + 0.3 * np.tri(3, k=-1)
+    return Frame(("Al", "Mg") * (n_atoms // 2), 4.0 * rng.random((n_atoms, 3)), cell, **more)
+
+
+def make_label(frame: Frame, seed: int = 0, settings_hash: str = SETTINGS, virial: bool = True) -> Label:
+    rng = np.random.default_rng(seed)
+    forces = rng.normal(size=(frame.n_atoms, 3))
+    return Label(rng.normal(), forces, rng.normal(size=(3, 3)) if virial else None, "analytic 1", settings_hash, 0.25)
+
+
+def make_generation(number: int, **more: Any) -> Generation:
+    models = tuple(ModelRecord(f"models/g{number:03d}/model_{i}.pb", f"{i}" * 64) for i in range(2))
+    return Generation(number, models, ("Al", "Mg"), **more)
+
+
+def labelled(ledger: Ledger, count: int) -> list[str]:
+    frames = [make_frame(seed) for seed in range(count)]
+    for frame_hash, frame in zip(ledger.add_frames(frames), frames, strict=True):
+        assert ledger.record_label(frame_hash, make_label(frame))
+    return [frame.hash for frame in frames]
