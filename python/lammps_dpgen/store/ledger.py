@@ -6,13 +6,11 @@ lock, that the change is possible; a process killed at any moment leaves the sta
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
-from typing import Any, get_args
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, Table, func, insert, inspect, select, update
+from sqlalchemy import Connection, Table, func, insert, inspect, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lammps_dpgen import __version__
@@ -20,18 +18,8 @@ from lammps_dpgen.errors import StoreError
 from lammps_dpgen.frame import Frame, Label
 from lammps_dpgen.store import rows, schema
 from lammps_dpgen.store.database import Database
-from lammps_dpgen.store.records import (
-    Counts,
-    Event,
-    FrameState,
-    Generation,
-    LabelFigures,
-    StoredFailure,
-    StoredFrame,
-    StoredLabel,
-)
-
-FRAME_STATES: tuple[FrameState, ...] = get_args(FrameState)
+from lammps_dpgen.store.reading import LedgerReader
+from lammps_dpgen.store.records import FrameState, Generation
 
 #: Changes that :meth:`Ledger.set_frame_state` allows; a frame becomes labelled by its label alone, and stays so.
 _ALLOWED_FROM: dict[FrameState, tuple[FrameState, ...]] = {
@@ -44,11 +32,8 @@ _ALLOWED_FROM: dict[FrameState, tuple[FrameState, ...]] = {
 _CHUNK = 500
 
 
-class Ledger:
-    """The database of a learning run; open it with :meth:`open`, close it with :meth:`close` or ``with``."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
+class Ledger(LedgerReader):
+    """The database of a learning run: its questions, see `LedgerReader`, and its changes; :meth:`open` opens it."""
 
     @classmethod
     def open(cls, path: Path | str, *, config_hash: str | None, busy_timeout: float = 30.0) -> Ledger:
@@ -87,18 +72,6 @@ class Ledger:
             database.close()
             raise
         return ledger
-
-    def close(self) -> None:
-        """Close the database."""
-        self._database.close()
-
-    def __enter__(self) -> Ledger:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _create(self, connection: Connection, config_hash: str) -> None:
         schema.metadata.create_all(connection)
@@ -169,14 +142,6 @@ class Ledger:
                 )
             connection.execute(update(table).where(table.c.number == number).values(state=state, cause=cause))
 
-    def frames(self, state: FrameState | None = None) -> list[StoredFrame]:
-        """Return the frames, all or those of one state, in order of insertion."""
-        table = schema.frames
-        query = select(table).order_by(table.c.number)
-        if state is not None:
-            query = query.where(table.c.state == state)
-        return [rows.stored_frame_from(row) for row in self._fetch(query)]
-
     # ---------------------------------------------------------------------------------------------------- labels
 
     def record_label(self, frame_hash: str, label: Label) -> bool:
@@ -215,19 +180,6 @@ class Ledger:
             connection.execute(insert(schema.failures), values)
             aside = update(table).where(table.c.number == number, table.c.state == "selected")
             connection.execute(aside.values(state="set_aside", cause=cause))
-
-    def failures(self) -> list[StoredFailure]:
-        """Return the labels that could not be computed, in order."""
-        table = schema.failures
-        query = select(table, schema.frames.c.hash).join(schema.frames).order_by(table.c.number)
-        return [rows.failure_from(row) for row in self._fetch(query)]
-
-    def find_label(self, frame_hash: str, settings_hash: str) -> Label | None:
-        """Return the label of a frame with these settings, or None."""
-        query = select(schema.labels).join(schema.frames).where(schema.frames.c.hash == frame_hash)
-        with self._database.read() as connection:
-            row = connection.execute(query.where(schema.labels.c.settings_hash == settings_hash)).mappings().first()
-        return None if row is None else rows.label_from(row)
 
     def record_model_error(
         self,
@@ -275,34 +227,6 @@ class Ledger:
             }
             connection.execute(update(table).where(*one).values(values))
 
-    def labels(self, settings_hash: str | None = None, untrained: bool = False) -> list[StoredLabel]:
-        """Return labels with their frames, in order of recording.
-
-        Parameters
-        ----------
-        settings_hash
-            Only labels of these settings.
-        untrained
-            Only labels that no generation has been trained on.
-        """
-        frames, labels = schema.frames, schema.labels
-        query = select(frames, *(c for c in labels.c if c.name != "number"), labels.c.number.label("label_number"))
-        query = query.join_from(labels, frames).order_by(labels.c.number)
-        if settings_hash is not None:
-            query = query.where(labels.c.settings_hash == settings_hash)
-        if untrained:
-            query = query.where(labels.c.trained_in.is_(None))
-        return [rows.stored_label_from(row) for row in self._fetch(query)]
-
-    def label_figures(self) -> list[LabelFigures]:
-        """Return the figures of all labels without their arrays, in order of recording: quick for very many."""
-        of_frames = ("max_devi_f", "source")
-        tables = {name: schema.frames if name in of_frames else schema.labels for name in LabelFigures._fields}
-        columns = (table.c[name] for name, table in tables.items())
-        query = select(*columns).join_from(schema.labels, schema.frames).order_by(schema.labels.c.number)
-        with self._database.read() as connection:
-            return [LabelFigures(*row) for row in connection.execute(query)]
-
     # ----------------------------------------------------------------------------------------------- generations
 
     def add_generation(self, generation: Generation, label_numbers: Iterable[int]) -> None:
@@ -335,28 +259,7 @@ class Ledger:
                     "them do not exist or were trained on before; take those that labels(untrained=True) returns"
                 )
 
-    def generations(self) -> list[Generation]:
-        """Return the generations, in order."""
-        return self._generations(select(schema.generations).order_by(schema.generations.c.number))
-
-    def latest_generation(self) -> Generation | None:
-        """Return the newest generation, or None."""
-        found = self._generations(select(schema.generations).order_by(schema.generations.c.number.desc()).limit(1))
-        return found[0] if found else None
-
-    def _generations(self, query: Select[Any]) -> list[Generation]:
-        table = schema.models
-        with self._database.read() as connection:
-            found = list(connection.execute(query).mappings())
-            models = defaultdict(list)
-            wanted = select(table).order_by(table.c.generation, table.c.index)
-            if len(found) == 1:
-                wanted = wanted.where(table.c.generation == found[0]["number"])
-            for row in connection.execute(wanted).mappings():
-                models[row["generation"]].append(rows.model_from(row))
-        return [rows.generation_from(row, tuple(models[row["number"]])) for row in found]
-
-    # ---------------------------------------------------------------------------------------- events and counts
+    # ---------------------------------------------------------------------------------------------------- events
 
     def add_event(self, kind: str, step: int = -1, **data: Any) -> None:
         """Add an event; `data` is plain data, NumPy numbers and paths are converted."""
@@ -364,34 +267,7 @@ class Ledger:
         with self._database.write() as connection:
             connection.execute(insert(schema.events), values)
 
-    def events(self, kind: str | None = None) -> list[Event]:
-        """Return the events, all or those of one kind, in order."""
-        query = select(schema.events).order_by(schema.events.c.number)
-        if kind is not None:
-            query = query.where(schema.events.c.kind == kind)
-        return [rows.event_from(row) for row in self._fetch(query)]
-
-    def counts(self) -> Counts:
-        """Return how much there is of everything, all from one consistent state and from indexes alone."""
-        frames, labels = schema.frames, schema.labels
-        with self._database.read() as connection:
-            grouped = select(frames.c.state, func.count().label("number")).group_by(frames.c.state)
-            by_state = {row.state: row.number for row in connection.execute(grouped)}
-            untrained = select(func.count()).select_from(labels).where(labels.c.trained_in.is_(None))
-            return Counts(
-                frames={state: by_state.get(state, 0) for state in FRAME_STATES},
-                labels=_count(connection, labels),
-                untrained=connection.scalar(untrained) or 0,
-                failures=_count(connection, schema.failures),
-                generations=_count(connection, schema.generations),
-            )
-
     # --------------------------------------------------------------------------------------------------- private
-
-    def _fetch(self, query: Select[Any]) -> Sequence[RowMapping]:
-        """Return the rows of a query, all before any is looked at: while a reader reads, the writer has to wait."""
-        with self._database.read() as connection:
-            return connection.execute(query).mappings().all()
 
     def _insert_new(self, table: Table) -> sqlite.Insert | postgresql.Insert:
         """Return an INSERT that leaves a row alone which is there already; its ``rowcount`` tells."""
@@ -407,7 +283,3 @@ class Ledger:
                 f"frame {frame_hash[:12]} is not in the ledger {self._database.name}; add it with add_frames first"
             )
         return row.number, row.n_atoms
-
-
-def _count(connection: Connection, table: Table) -> int:
-    return connection.scalar(select(func.count()).select_from(table)) or 0
