@@ -96,10 +96,14 @@ def read_frames(source: Path) -> Iterator[Frame]:
     ConfigError
         There is no such file or folder, no system in the folder, or frames that cannot be read.
     """
+    return (Frame.from_ase(atoms) for atoms in read_atoms(source))
+
+
+def read_atoms(source: Path) -> Iterator[Atoms]:
+    """Return what `read_frames` does as ASE atoms, with all that the file says about them."""
     if not source.exists():
         raise ConfigError(f"{source}: no such file or folder; give a trajectory that ASE reads, or a deepmd/npy folder")
-    atoms = _from_systems(source) if source.is_dir() else _from_file(source)
-    return (Frame.from_ase(one) for one in atoms)
+    return _from_systems(source) if source.is_dir() else _from_file(source)
 
 
 def _from_file(path: Path) -> Iterator[Atoms]:

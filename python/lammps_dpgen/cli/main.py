@@ -164,6 +164,31 @@ def bootstrap(config: Annotated[Path, typer.Argument(help="Configuration of the 
 
 
 @app.command()
+def label(
+    frames: Annotated[Path, typer.Argument(help="File that ASE reads, or a deepmd/npy folder.")],
+    config: Annotated[
+        Path, typer.Option("--config", "-c", help="YAML file with a labeler; that of a learning run will do.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Extended XYZ file; FRAMES-labelled.extxyz if not given."),
+    ] = None,
+    deepmd: Annotated[Path | None, typer.Option("--deepmd", help="Also write deepmd/npy systems here.")] = None,
+    run_folder: Annotated[
+        Path | None,
+        typer.Option("--run-folder", help="Folder of the ledger; the output with .run if not given."),
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Label frames again whose label failed before.")
+    ] = False,
+) -> None:
+    """Label the frames of a file; stopped and started again, it goes on where it was."""
+    from lammps_dpgen.cli.label import run_label
+
+    raise typer.Exit(run_label(frames, config, output, deepmd, run_folder, retry_failed))
+
+
+@app.command()
 def report(run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]) -> None:
     """Write report.html of a run, also while it goes on."""
     from lammps_dpgen.cli.report import write_report

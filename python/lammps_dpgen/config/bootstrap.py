@@ -26,6 +26,22 @@ class ExecutionSettings(Section):
         return width
 
 
+def are_elements(type_map: Any) -> Any:
+    """Return a list of elements as it is; raises ValueError, which pydantic reports, if it is none."""
+    from ase.data import atomic_numbers
+
+    if not isinstance(type_map, (list, tuple)):
+        raise ValueError("expected a list of elements, such as [Al, Mg]")
+    if False in type_map:
+        raise ValueError("YAML reads a bare No as false; write 'No' in quotes for nobelium")
+    unknown = [name for name in type_map if name == "X" or name not in atomic_numbers]
+    if unknown:
+        raise ValueError(f"no chemical element: {', '.join(map(str, unknown))}; write symbols such as Al, Mg")
+    if len(set(type_map)) < len(type_map):
+        raise ValueError("an element stands twice")
+    return type_map
+
+
 class BaseConfig(Section):
     """What bootstrap and learning run share."""
 
@@ -44,21 +60,7 @@ class BaseConfig(Section):
     execution: ExecutionSettings = ExecutionSettings()
     """Where labels and trainings run."""
 
-    @field_validator("type_map", mode="before")
-    @classmethod
-    def _are_elements(cls, type_map: Any) -> Any:
-        from ase.data import atomic_numbers
-
-        if not isinstance(type_map, (list, tuple)):
-            raise ValueError("expected a list of elements, such as [Al, Mg]")
-        if False in type_map:
-            raise ValueError("YAML reads a bare No as false; write 'No' in quotes for nobelium")
-        unknown = [name for name in type_map if name == "X" or name not in atomic_numbers]
-        if unknown:
-            raise ValueError(f"no chemical element: {', '.join(map(str, unknown))}; write symbols such as Al, Mg")
-        if len(set(type_map)) < len(type_map):
-            raise ValueError("an element stands twice")
-        return type_map
+    _elements = field_validator("type_map", mode="before")(are_elements)
 
     def config_hash(self) -> str:
         """SHA-256 of what decides the labels and the models of a run.

@@ -6,9 +6,9 @@ import hashlib
 import json
 import time
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, WithJsonSchema, field_validator
 
 from lammps_dpgen.errors import ConfigError
 from lammps_dpgen.frame import Frame, Label
@@ -25,7 +25,10 @@ class ReplaySettings(LabelerSettings):
     and whole cell vectors. A frame that the dataset does not have gets none, with the cause.
     """
 
-    datasets: tuple[str, ...] = Field(
+    datasets: Annotated[
+        tuple[str, ...],
+        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+    ] = Field(
         description="Files that ASE reads, with energies and forces (extended XYZ ...), and folders of deepmd/npy "
         "systems; one text or a list.",
         min_length=1,

@@ -7,10 +7,19 @@ import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from ase.data import atomic_numbers
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 from typing_extensions import Self
 
 from lammps_dpgen.errors import ConfigError
@@ -41,6 +50,16 @@ PAPER_KSPACING = 0.08
 SINGLE_POINT: Mapping[str, JsonValue] = {"NSW": 0, "IBRION": -1, "ISIF": 2}
 
 
+_TEXTS = {"type": "array", "items": {"type": "string"}}
+#: In the file a text or a list of texts.
+Words = Annotated[tuple[str, ...], WithJsonSchema({"anyOf": [{"type": "string"}, _TEXTS]})]
+#: In the file a mapping or a list of elements.
+Potcars = Annotated[
+    dict[str, str],
+    WithJsonSchema({"anyOf": [{"type": "object", "additionalProperties": {"type": "string"}}, _TEXTS]}),
+]
+
+
 class VaspChange(BaseModel):
     """What is different for the frames of one composition."""
 
@@ -65,12 +84,12 @@ class VaspSettings(LabelerSettings):
     {'Al': 'Al', 'Mg': 'Mg'}
     """
 
-    command: tuple[str, ...] = Field(
+    command: Words = Field(
         description="How VASP is started, such as 'srun vasp_std' or 'mpirun -n 16 vasp_gam': a text, split into words "
         "as a shell would, or a list of words. No shell runs it.",
         min_length=1,
     )
-    potcars: dict[str, str] = Field(
+    potcars: Potcars = Field(
         description="Symbol of the POTCAR of each element, such as {Al: Al, Mg: Mg_pv}; a list of elements stands for "
         "the POTCARs of the same names.",
         min_length=1,
@@ -111,7 +130,8 @@ class VaspSettings(LabelerSettings):
     )
     compositions: dict[str, VaspChange] = Field(
         default_factory=dict,
-        description="What is different for frames of exactly these elements, such as {Al-Mg: {incar: {NELM: 200}}}.",
+        description="What is different for frames of exactly these elements, such as {Al-Mg: {incar: {NELM: 200}}}; "
+        "keys are incar, kspacing and kpoints.",
     )
     vacuum: float = Field(
         default=12.0, gt=0.0, description="Empty space (Å) that is added along directions that are not periodic."

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from lammps_dpgen.config.bootstrap import BaseConfig
+from lammps_dpgen.config.label import LabelConfig
 from lammps_dpgen.execution.environment import available_cores
 from lammps_dpgen.execution.local import LocalExecutor
 
 
-def label_executor(config: BaseConfig) -> LocalExecutor:
+def label_executor(config: BaseConfig | LabelConfig) -> LocalExecutor:
     """Return an executor that runs as many labels side by side as the cores allow."""
     threads = config.labeler.threads
     return LocalExecutor(max(1, _cores(config) // threads), threads, name="labels")
@@ -19,5 +20,5 @@ def training_executor(config: BaseConfig) -> LocalExecutor:
     return LocalExecutor(min(config.models, cores), max(1, cores // config.models), name="training")
 
 
-def _cores(config: BaseConfig) -> int:
+def _cores(config: BaseConfig | LabelConfig) -> int:
     return available_cores() if config.execution.width == "auto" else config.execution.width
