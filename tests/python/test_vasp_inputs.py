@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,9 @@ from ase.build import bulk, fcc111, hcp0001
 from ase.io import read
 from pydantic import ValidationError
 
+from conftest import DATA
+from lammps_dpgen.config.label import LabelConfig
+from lammps_dpgen.config.load import load_config
 from lammps_dpgen.errors import ConfigError, LabelError
 from lammps_dpgen.frame import Frame
 from lammps_dpgen.labeling.contract import contract_frame
@@ -20,6 +25,8 @@ from lammps_dpgen.labeling.vasp import VaspLabeler
 from lammps_dpgen.labeling.vasp_inputs import VaspInputs, vasp_cell
 from lammps_dpgen.labeling.vasp_settings import VaspSettings
 from vasp_files import potcar, write_potcars
+
+EXAMPLE = DATA.parents[1] / "examples" / "04-vasp-labels" / "label.yaml"
 
 
 @pytest.fixture
@@ -42,6 +49,18 @@ def mesh(frame: Frame, chosen: VaspSettings) -> tuple[int, int, int]:
 
 AL = Frame.from_ase(bulk("Al", a=4.05, cubic=True))
 ALMG = contract_frame("Al", ["Mg", "Al", "Al"], (2, 2, 2))
+
+
+def test_pymatgen_is_for_workers() -> None:
+    """A controller that reads a configuration with this labeler does not wait for pymatgen's input and output."""
+    code = "import sys, lammps_dpgen.labeling.vasp; sys.exit('pymatgen' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_example_is_valid() -> None:
+    config = load_config(EXAMPLE, LabelConfig)
+    assert config.labeler.settings["command"] == ["mpirun", "-n", "4", "vasp_std"]
+    assert config.labeler.settings["potcars"] == {"Al": "Al", "Mg": "Mg"}
 
 
 class TestCommand:

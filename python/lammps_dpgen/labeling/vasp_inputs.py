@@ -244,7 +244,7 @@ class VaspInputs:
             return {**PAPER, "KSPACING": PAPER_KSPACING}, None
         incar, points = _input_set(name, _structure(cell), self._settings.input_set_arguments)
         tags = {key: value for key, value in incar.items() if key not in (*SINGLE_POINT, "EDIFFG", "PSTRESS")}
-        if points is None or len(points.kpts) != 1:
+        if points is None or np.shape(points.kpts) != (1, 3):
             return tags, None
         a, b, c = (int(n) for n in points.kpts[0])
         return tags, KPoints((a, b, c), "gamma" in str(points.style).lower())
