@@ -75,6 +75,12 @@ class TestCommand:
     def test_words(self, folder: Path, given: Any, words: tuple[str, ...]) -> None:
         assert settings(folder, command=given).command == words
 
+    def test_program_beside_the_configuration(self, tmp_path: Path) -> None:
+        data = {"command": "./run_vasp.sh fast", "potcars": ["Al"]}
+        chosen = VaspSettings.model_validate(data, context={"folder": tmp_path})
+        assert chosen.command == (str(tmp_path / "run_vasp.sh"), "fast")
+        assert VaspSettings.model_validate(chosen.model_dump(mode="json")).command == chosen.command
+
     @pytest.mark.parametrize("given", ["", [], "srun 'vasp"])
     def test_no_command(self, folder: Path, given: Any) -> None:
         with pytest.raises(ValidationError, match="command"):
@@ -186,6 +192,12 @@ class TestKPoints:
     def test_kspacing(self, folder: Path, atoms: Any, spacing: float, expected: tuple[int, int, int]) -> None:
         """VASP's definition: N = ceil(|b| / KSPACING), b with its factor 2π, for each frame's own cell."""
         assert mesh(Frame.from_ase(atoms), settings(folder, kspacing=spacing)) == expected
+
+    def test_mesh_of_a_real_run(self, folder: Path) -> None:
+        """dpdata's ``vasprun.h2o.md.tribox.xml``: KSPACING = 0.8 and 2 x 2 x 2; without 2π it would be one point."""
+        frame = Frame(("O",), np.zeros((1, 3)), np.array([[0.0, 5.0, 5.0], [4.5, 0.0, 5.0], [5.5, 5.1, 0.0]]))
+        assert vasp_cell(frame, 12.0).mesh(0.8) == (2, 2, 2)
+        assert vasp_cell(frame, 12.0).mesh(0.8 * 2 * np.pi) == (1, 1, 1)
 
     def test_default_is_the_papers(self, folder: Path) -> None:
         assert mesh(AL, settings(folder)) == (20, 20, 20)

@@ -86,7 +86,8 @@ class VaspSettings(LabelerSettings):
 
     command: Words = Field(
         description="How VASP is started, such as 'srun vasp_std' or 'mpirun -n 16 vasp_gam': a text, split into words "
-        "as a shell would, or a list of words. No shell runs it.",
+        "as a shell would, or a list of words. No shell runs it. A program named by a path, such as ./vasp.sh, is "
+        "looked for from the folder of the configuration file.",
         min_length=1,
     )
     potcars: Potcars = Field(
@@ -151,6 +152,15 @@ class VaspSettings(LabelerSettings):
             return tuple(shlex.split(command))
         except ValueError as error:
             raise ValueError(f"this is no command: {error}; quotes come in pairs") from error
+
+    @field_validator("command")
+    @classmethod
+    def _absolute_program(cls, command: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        """Make a path such as ./run_vasp.sh absolute: VASP runs in a folder of its own."""
+        program = Path(command[0]).expanduser()
+        if "/" not in command[0] or program.is_absolute():
+            return (str(program), *command[1:])
+        return (str((config_folder(info) / program).absolute()), *command[1:])
 
     @field_validator("potcars", mode="before")
     @classmethod
