@@ -88,7 +88,7 @@ class TestPrototype:
         frames = prototypes(element="Al", repeat=[2, 2, 2], scale=[0.96, 1.0, 1.04])
         np.testing.assert_allclose([f.cell[0, 0] / 8.1 for f in frames], [0.96, 1.0, 1.04])
         assert all(f.n_atoms == 32 for f in frames)
-        assert [f.origin.structure for f in frames] == ["fcc-Al32-0.96", "fcc-Al32-1", "fcc-Al32-1.04"]
+        assert [f.origin.structure for f in frames] == ["fcc-Al32/0.96", "fcc-Al32/1", "fcc-Al32/1.04"]
         assert {(f.origin.source, f.origin.reason) for f in frames} == {("bootstrap", "initial")}
 
     def test_perturbation_stays_within_its_bounds(self) -> None:
@@ -121,7 +121,8 @@ class TestPrototype:
         [
             ({"element": "Foo"}, "no chemical symbol"),
             ({"element": "O"}, "choose one of"),
-            ({"element": "O", "crystal": "fcc"}, "give it in Å"),
+            ({"crystal": "fcc"}, "element: missing"),
+            ({"composition": {"Al": 1.0}}, "no element decides"),
             ({"element": "Al", "crystal": "bct"}, "crystal"),
             ({"element": "Mg", "cubic": True}, "hcp has no cubic cell"),
             ({"element": "Al", "c": 4.0}, "only hcp"),
@@ -137,7 +138,7 @@ class TestPrototype:
             PrototypeSettings.model_validate(settings)
 
     def test_overlap_is_an_error(self) -> None:
-        with pytest.raises(StructureError, match=r"fcc-Al4-0.4: atoms .* Å apart, at least 1.452 Å"):
+        with pytest.raises(StructureError, match=r"fcc-Al4/0.4: atoms .* Å apart, at least 1.452 Å"):
             prototypes(element="Al", scale=[1.0, 0.4])
 
     def test_more_elements_than_sites(self) -> None:
@@ -154,7 +155,7 @@ class TestFile:
         np.testing.assert_allclose(frame.positions, atoms.positions, atol=1e-9)
         np.testing.assert_allclose(frame.cell, atoms.cell.array, atol=1e-9)
         assert frame.species == ("Mg",) * 8
-        assert frame.origin.structure == "POSCAR-1"
+        assert frame.origin.structure == "POSCAR-Mg8/1"
 
     def test_patterns_and_index(self, tmp_path: Path) -> None:
         (tmp_path / "melt").mkdir()
@@ -162,7 +163,7 @@ class TestFile:
             images = [bulk("Al", a=4.0 + 0.01 * i) for i in range(5)]
             ase.io.write(tmp_path / "melt" / f"{name}.extxyz", images)
         frames = from_files(tmp_path, files=["melt/*.extxyz"], index="::2")
-        assert [f.origin.structure for f in frames] == [f"{n}.extxyz[{i}]-1" for n in "ab" for i in range(3)]
+        assert [f.origin.structure for f in frames] == [f"{n}.extxyz[{i}]-Al/1" for n in "ab" for i in range(3)]
         (last,) = from_files(tmp_path, files=["melt/a.extxyz"], index="-1")
         assert last.volume == pytest.approx(4.04**3 / 4)
 

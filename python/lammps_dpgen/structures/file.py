@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import glob
+from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import ase.io
 import numpy as np
 from ase import Atoms
 from ase.io.formats import ioformats, string2index
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator
 
 from lammps_dpgen.errors import StructureError
 from lammps_dpgen.frame import Frame
-from lammps_dpgen.structures.base import StructureSettings
-from lammps_dpgen.structures.variation import VariationSettings, variations
+from lammps_dpgen.structures.base import ConfigFile, StructureSettings
+from lammps_dpgen.structures.supercell import SupercellSettings, supercell
+from lammps_dpgen.structures.variation import scaled, variations
+
+Files = Annotated[
+    tuple[ConfigFile, ...],
+    BeforeValidator(lambda files: [files] if isinstance(files, str) else files),
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
 
 
-class FileSettings(VariationSettings):
+class FileSettings(SupercellSettings):
     """Structures from files.
 
     Examples
@@ -27,8 +36,7 @@ class FileSettings(VariationSettings):
     '::10'
     """
 
-    files: tuple[str, ...] = Field(
-        min_length=1,
+    files: Files = Field(
         description="Files, relative to the configuration file; * and ? stand for any characters, ** for any folders.",
     )
     index: str = Field(default=":", description="Which structures of a file, as in Python: ':', '-1', '::10'.")
@@ -39,17 +47,6 @@ class FileSettings(VariationSettings):
         description="Cell vectors that a structure lacks are made this much (Å) longer on each side than the atoms "
         "need; it becomes periodic.",
     )
-
-    @field_validator("files", mode="before")
-    @classmethod
-    def _one_or_many(cls, files: object) -> object:
-        return [files] if isinstance(files, str) else files
-
-    @field_validator("files")
-    @classmethod
-    def _absolute(cls, files: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        folder = Path((info.context or {}).get("folder", Path.cwd()))
-        return tuple(str(folder / Path(name).expanduser()) for name in files)
 
     @field_validator("index")
     @classmethod
@@ -72,9 +69,7 @@ class FileGenerator:
     name: ClassVar[str] = "file"
     Settings: ClassVar[type[StructureSettings]] = FileSettings
 
-    def __init__(self, settings: StructureSettings) -> None:
-        if not isinstance(settings, FileSettings):
-            raise TypeError(f"FileGenerator needs FileSettings, got {type(settings).__name__}")
+    def __init__(self, settings: FileSettings) -> None:
         self._settings = settings
 
     def generate(self, rng: np.random.Generator) -> list[Frame]:
@@ -91,49 +86,75 @@ class FileGenerator:
         frames: list[Frame] = []
         for pattern in settings.files:
             for path in _matching(pattern):
-                images = self._read(path)
+                images = read_images(path, settings.index, settings.format)
                 for number, atoms in enumerate(images):
                     name = path.name if len(images) == 1 else f"{path.name}[{number}]"
-                    frames += variations(self._periodic(atoms, name), name, settings, rng)
+                    crystal = supercell(periodic(atoms, name, settings.vacuum), settings.repeat)
+                    frames += variations(partial(scaled, crystal), name, settings, rng)
         return frames
 
-    def _read(self, path: Path) -> list[Atoms]:
-        try:
-            images = ase.io.read(path, index=self._settings.index, format=self._settings.format)
-        except Exception as error:  # readers raise whatever comes to their mind
-            reason = " ".join(str(error).split())
-            if isinstance(error, (IndexError, StopIteration)):
-                reason = f"the file has no structure {self._settings.index!r}"
-            raise StructureError(
-                f"{path}: ASE cannot read it ({type(error).__name__}: {reason}); check the file, 'index' and 'format'"
-            ) from error
-        images = images if isinstance(images, list) else [images]
-        if not images:
-            raise StructureError(f"{path}: index {self._settings.index!r} selects no structure")
-        return images
 
-    def _periodic(self, atoms: Atoms, name: str) -> Atoms:
-        """Return a plain copy with a cell, periodic where the file says nothing else."""
-        if len(atoms) == 0:
-            raise StructureError(f"structure {name}: it has no atoms")
-        if 0 in atoms.numbers:
-            number = int(np.flatnonzero(atoms.numbers == 0)[0]) + 1
+def read_images(path: Path, index: str, file_format: str | None = None) -> list[Atoms]:
+    """Return structures of a file, at least one.
+
+    Parameters
+    ----------
+    index
+        Which ones, as in Python.
+
+    Raises
+    ------
+    StructureError
+        ASE cannot read the file, or it has no such structure.
+    """
+    try:
+        images = ase.io.read(path, index=index, format=file_format)
+    except Exception as error:  # readers raise whatever comes to their mind
+        reason = " ".join(str(error).split())
+        if isinstance(error, (IndexError, StopIteration)):
+            reason = f"the file has no structure {index!r}"
+        raise StructureError(
+            f"{path}: ASE cannot read it ({type(error).__name__}: {reason}); check the file, 'index' and 'format'"
+        ) from error
+    images = images if isinstance(images, list) else [images]
+    if not images:
+        raise StructureError(f"{path}: index {index!r} selects no structure")
+    return images
+
+
+def periodic(atoms: Atoms, name: str, vacuum: float | None = None) -> Atoms:
+    """Return a plain copy with a cell, periodic where the file says nothing else.
+
+    Parameters
+    ----------
+    vacuum
+        Cell vectors that are missing are made this much (Å) longer on each side than the atoms need.
+
+    Raises
+    ------
+    StructureError
+        There are no atoms, an atom is no element, or the cell is not complete.
+    """
+    if len(atoms) == 0:
+        raise StructureError(f"structure {name}: it has no atoms")
+    if 0 in atoms.numbers:
+        number = int(np.flatnonzero(atoms.numbers == 0)[0]) + 1
+        raise StructureError(
+            f"structure {name}: atom {number} has no known element ('X'); name the elements in the file"
+        )
+    plain = Atoms(atoms.symbols, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+    if atoms.cell.rank < 3:
+        missing = [axis for axis in range(3) if not atoms.cell[axis].any()]
+        if vacuum is None or not missing:
             raise StructureError(
-                f"structure {name}: atom {number} has no known element ('X'); name the elements in the file"
+                f"structure {name}: the file gives no cell of three independent vectors; add it there, or set "
+                "'vacuum' (Å) to fill in the missing ones"
             )
-        plain = Atoms(atoms.symbols, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-        if atoms.cell.rank < 3:
-            missing = [axis for axis in range(3) if not atoms.cell[axis].any()]
-            if self._settings.vacuum is None or not missing:
-                raise StructureError(
-                    f"structure {name}: the file gives no cell of three independent vectors; add it there, or set "
-                    "'vacuum' (Å) to fill in the missing ones"
-                )
-            plain.center(vacuum=self._settings.vacuum, axis=missing)
-            plain.pbc = True
-        elif not plain.pbc.any():
-            plain.pbc = True
-        return plain
+        plain.center(vacuum=vacuum, axis=missing)
+        plain.pbc = True
+    elif not plain.pbc.any():
+        plain.pbc = True
+    return plain
 
 
 def _matching(pattern: str) -> list[Path]:
