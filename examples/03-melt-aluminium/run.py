@@ -22,14 +22,14 @@ from lammps_dpgen.config import LearnConfig, load_config
 from lammps_dpgen.ensemble import Ensemble
 from lammps_dpgen.frame import LabelledFrame
 from lammps_dpgen.learning.ensembles import force_rmse, frame_error, open_ensemble
+from lammps_dpgen.noise import divert_library_output
 from lammps_dpgen.report import build, print_summary
 from lammps_dpgen.store.ledger import Ledger
-from lammps_dpgen.store.records import Generation
 from lammps_dpgen.store.run_folder import RunFolder
 
 RAMP, HOLD = 6000, 4000
 LAST_FIFTH = int(0.8 * (RAMP + HOLD))
-TRUST = (0.08, 0.40)  # eV/Å, as in in.melt, fixed before the run
+TRUST = (0.05, 0.40)  # eV/Å, as in in.melt, fixed before the run
 SEEDS = (11, 12, 13)  # draws of random labels
 HELD_OUT_SEED, POOL_SEED = 101, 202  # velocities of the reference's own two trajectories
 NEAREST_NEIGHBOUR = 2.86  # Å, FCC aluminium
@@ -45,7 +45,8 @@ def main() -> None:
     config_file = write_config(run)
     learn(run, config_file)
     config = load_config(config_file, LearnConfig)
-    check(run, config, random=not arguments.no_random)
+    with divert_library_output(run.path / "log.libraries"):
+        check(run, config, random=not arguments.no_random)
     print(f"report: {build(run.path)}")
     print_summary(run.path)
 
@@ -84,7 +85,7 @@ def check(run: RunFolder, config: LearnConfig, *, random: bool) -> None:
     store_parity(run, held_out, first, last)
     extra |= check_melt(run) | check_last_fifth(run, config, last)
     if random:
-        steps = steps_of_model(generations)
+        steps = generations[-1].models[0].steps
         print(f"comparing: {len(SEEDS)} models on {n_labels} random labels, {steps} steps each", flush=True)
         pool = reference_frames(config, seed=POOL_SEED, every=10, ramp=RAMP, hold=HOLD)
         models = train_on_random_labels(config, run.path / "random", pool, n_labels, steps, SEEDS)
@@ -93,11 +94,6 @@ def check(run: RunFolder, config: LearnConfig, *, random: bool) -> None:
     if upper.is_file():
         extra["force_rmse_upper_bound"] = json.loads(upper.read_text())["force_rmse"]
     (run.path / "summary_extra.json").write_text(json.dumps(extra, indent=1) + "\n")
-
-
-def steps_of_model(generations: list[Generation]) -> int:
-    """Training steps that model 1 made over all generations."""
-    return sum(generation.models[0].steps for generation in generations)
 
 
 def check_melt(run: RunFolder) -> dict[str, object]:

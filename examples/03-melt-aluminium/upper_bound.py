@@ -2,7 +2,8 @@
 
     python examples/03-melt-aluminium/upper_bound.py [--folder runs/demo]
 
-Takes number of labels and training steps from a finished demo; writes upper_bound.json beside itself. Minutes long.
+Takes the number of labels and the steps of the final training from a finished demo, and writes upper_bound.json beside
+itself. It takes minutes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from comparison import rmse_of, train_on_random_labels
 from reference import HERE, reference_frames
-from run import HELD_OUT_SEED, HOLD, POOL_SEED, RAMP, SEEDS, steps_of_model
+from run import HELD_OUT_SEED, HOLD, POOL_SEED, RAMP, SEEDS
 
 from lammps_dpgen.config import LearnConfig, load_config
 from lammps_dpgen.store.ledger import Ledger
@@ -29,7 +30,7 @@ def main() -> None:
     run = RunFolder(parser.parse_args().folder)
     config = load_config(run.path / "learn.yaml", LearnConfig)
     with Ledger.open(run.ledger, config_hash=None) as ledger:
-        steps = steps_of_model(ledger.generations())
+        steps = ledger.generations()[-1].models[0].steps
         number = FACTOR * ledger.counts().labels
     held_out = reference_frames(config, seed=HELD_OUT_SEED, every=100, ramp=RAMP, hold=HOLD)
     pool = reference_frames(config, seed=POOL_SEED, every=10, ramp=RAMP, hold=HOLD)

@@ -122,6 +122,28 @@ def test_npt_returns_to_a_safe_point(work: Work) -> None:
     assert "ERROR" not in log
 
 
+def test_final_training_ends_the_run_and_is_not_repeated(work: Work) -> None:
+    work.configure(final_training={"settings": {"numb_steps": 300}})
+
+    def script(lo: float) -> str:
+        return ATOMS + PAIR + fix(f"trust {lo} 50.0 stop candidates 3") + NVT.format(t=900) + "run 25\n"
+
+    work.md(script(0.05), ranks=2)
+    newest = assert_intact(work)
+    with work.ledger() as ledger:
+        *_, last_round, final = ledger.generations()
+        n_labels = ledger.counts().labels
+    assert (last_round.reason, final.reason, final.number) == ("candidates", "final", newest)
+    assert [model.steps for model in final.models] == [300] * N_MODELS
+    assert final.n_labels == n_labels
+    assert final.force_rmse_after is None
+
+    work.md(script(20.0), ranks=2)  # nothing to learn: nothing to train
+    assert assert_intact(work) == newest
+    rows = (work.run.deviation).read_text().splitlines()
+    assert int(rows[-1].rsplit(",", 1)[1]) == newest
+
+
 def test_audited_frames_are_labelled_and_tell_the_miss_rate(work: Work) -> None:
     """Heated from the perfect lattice, most frames are accurate; two of them go into each batch of four."""
     work.configure(audit={"share": 0.5})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import Field, model_validator
+from typing import Any
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from typing_extensions import Self
 
 from lammps_dpgen.config.base import Duration, FilePath, Section
 from lammps_dpgen.config.bootstrap import BaseConfig, BootstrapConfig
-from lammps_dpgen.config.parts import StructureSection
+from lammps_dpgen.config.parts import StructureSection, TrainerSection
 from lammps_dpgen.config.selection import SelectionSettings
 
 
@@ -53,6 +55,15 @@ class Audit(Section):
     """Share of each batch that goes to accurate frames, no unit; 0: none."""
 
 
+class FinalTraining(Section):
+    """The last training, on all labels alike, when the script has run to its end: the models to keep."""
+
+    settings: dict[str, Any] = Field(min_length=1)
+    """Settings of the trainer that differ from ``trainer.settings``, such as ``{numb_steps: 100000}``."""
+    warm_start: bool = False
+    """Begin from the models of the last generation, with the trainer's settings for that, and not from scratch."""
+
+
 class LearnConfig(BaseConfig):
     """The file of ``lammps-dpgen md``."""
 
@@ -70,9 +81,21 @@ class LearnConfig(BaseConfig):
     """Where the walker returns to after a failure."""
     audit: Audit = Audit()
     """Random checks of accurate frames."""
+    final_training: FinalTraining | None = None
+    """A longer training when the script has run to its end. Default: none, the models of the last pause are kept."""
     training_patience: int = Field(default=1, ge=0)
     """How often a rejected training (NaN, failed, no improvement on the new labels) is repeated from scratch with
     another seed before the run stops."""
+
+    @field_validator("final_training")
+    @classmethod
+    def _complete_settings(cls, final: FinalTraining | None, info: ValidationInfo) -> FinalTraining | None:
+        trainer = info.data.get("trainer")
+        if final is None or trainer is None:
+            return final
+        merged = _changed(trainer.settings, final.settings)
+        section = TrainerSection.model_validate({"name": trainer.name, "settings": merged}, context=info.context)
+        return final.model_copy(update={"settings": section.settings})
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -91,3 +114,18 @@ class LearnConfig(BaseConfig):
             return None
         shared = {name: getattr(self, name) for name in BaseConfig.model_fields}
         return BootstrapConfig.model_construct(**shared, structures=self.structures)
+
+    def for_final_training(self) -> LearnConfig:
+        """Return the configuration with the trainer's settings of the last training; it has to be there."""
+        assert self.final_training is not None
+        trainer = self.trainer.model_copy(update={"settings": self.final_training.settings})
+        return self.model_copy(update={"trainer": trainer})
+
+
+def _changed(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Return settings with some of them changed, also inside nested mappings."""
+    changed = dict(settings)
+    for key, value in changes.items():
+        old = settings.get(key)
+        changed[key] = _changed(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return changed

@@ -113,6 +113,8 @@ class LearningRun:
                     self._close_books()
                 # The other ranks wait inside LAMMPS: whoever started this program has to end them.
                 raise readable from None
+        if self._looks and not self._ended and not self._anywhere(self._error is not None):
+            self._finish()
         on_root(self._comm, self._close_books)
         first = next((error for error in self._comm.allgather(self._error) if error is not None), None)
         if first is not None:
@@ -127,6 +129,20 @@ class LearningRun:
     def _begin(self) -> tuple[str, ...]:
         assert self._desk is not None
         return self._desk.begin(self._comm.size)
+
+    def _finish(self) -> None:
+        """Make the final models on rank 0; an error there, or an interrupt, is one of the run."""
+
+        def finish() -> None:
+            assert self._desk is not None
+            with self._interrupts.raised():
+                self._desk.finish()
+
+        try:
+            with self._interrupts.noted():
+                on_root(self._comm, finish)
+        except BaseException as error:
+            self._fail(error)
 
     def _close_books(self) -> None:
         assert self._desk is not None

@@ -159,6 +159,11 @@ class Desk:
         self.view.phase("MD", self._script.name)
         self._write_status("MD", step)
 
+    def finish(self) -> None:
+        """Make the final models when the script has run to its end, where the configuration asks for them."""
+        if self.learner.finish():
+            self.show_totals()
+
     def note_runs_without_fix(self, number: int) -> None:
         """Say that run commands of the script were not watched, which may or may not be what the user wants."""
         if number > 0:

@@ -25,6 +25,8 @@ from lammps_dpgen.training.base import TrainingJob, TrainingResult
 
 #: Told what happens: kind of the event ("training", "training_rejected") and its data.
 OnEvent = Callable[[str, Mapping[str, Any]], None]
+#: Reason of the generation that the last training makes.
+FINAL = "final"
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ def train_generation(
     number: int,
     reason: str,
     warm_start: bool,
+    final: bool = False,
     attempt: int = 0,
     patience: int = 1,
     on_event: OnEvent | None = None,
@@ -68,6 +71,8 @@ def train_generation(
         Generation, and why it is trained.
     warm_start
         Begin from the models of the last generation.
+    final
+        No label need be new, and none gets more weight for being so.
     attempt
         Counts the trainings of the whole generation: the caller raises it when it rejects the models, to get others.
     on_event
@@ -82,10 +87,12 @@ def train_generation(
     """
     labels = ledger.labels(config.labeler.settings_hash)
     unseen = [stored for stored in labels if stored.trained_in is None]
-    if not unseen:
+    if not labels or not (unseen or final):
         raise LearningError(f"generation {number} has no new label to train on; label frames first")
     old = old_systems(run, number, labels, config.type_map)
-    new = new_systems(run, number, unseen, config.type_map)
+    new = new_systems(run, number, unseen, config.type_map) if unseen else ()
+    if final:
+        old, new = (*old, *new), ()
     previous = ledger.latest_generation()
     ensemble = _Ensemble(executor, run, config, attempt=attempt, patience=patience, on_event=on_event)
     for index in range(config.models):

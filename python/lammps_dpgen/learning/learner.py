@@ -20,7 +20,7 @@ from lammps_dpgen.learning.bootstrap import Bootstrap
 from lammps_dpgen.learning.checks import check_part
 from lammps_dpgen.learning.descriptor import Descriptor
 from lammps_dpgen.learning.ensembles import open_ensemble
-from lammps_dpgen.learning.generations import TrainedGeneration, publish_generation, train_generation
+from lammps_dpgen.learning.generations import FINAL, TrainedGeneration, publish_generation, train_generation
 from lammps_dpgen.learning.judge import Judge
 from lammps_dpgen.learning.labels import POLL_INTERVAL, LabelResult, label_frames
 from lammps_dpgen.learning.logbook import Logbook
@@ -33,6 +33,8 @@ from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.records import Generation, StoredLabel
 from lammps_dpgen.store.run_folder import RunFolder
 
+#: Labels that the models of the last training are compared on with their predecessors, at most.
+FINAL_SAMPLE = 500
 #: New models may be this much worse than the old ones on the new labels where the old ones were already good.
 TOLERANCE = 1.5
 
@@ -136,6 +138,57 @@ class Learner:
             return False
         self._train(reason)
         return True
+
+    def finish(self) -> bool:
+        """Train the final models on all labels, where the configuration asks for it.
+
+        They become the current generation unless they are worse than the last ones on the labels, all of which both
+        have seen; then the last ones stay, and that is said.
+
+        Returns
+        -------
+        bool
+            True if there are final models that are new.
+
+        Raises
+        ------
+        LearningError
+            A training could not be mended; everything stored stays usable.
+        """
+        if self.config.final_training is None:
+            return False
+        assert self.ensemble is not None
+        assert self.generation is not None
+        if self.generation.reason == FINAL and not self._untrained():
+            self.view.message("the models are the final ones already: there is no new label")
+            return False
+        begin = time.monotonic()
+        number = self.generation.number + 1
+        sample = self._sample_of_labels(number)
+        self.view.phase("final training", f"generation {number} on {self.ledger.counts().labels} labels")
+        self._progress = TrainingProgress(self.view, self.run, number, self.config.models)
+        with Judge(self.ensemble, sample) as judge:
+            trained = self._train_once(number, FINAL, judge, attempt=0)
+            models, before, after = judge.verdict()
+        text = f"force RMSE on {len(sample)} labels {before:.4f} eV/Å before, {after:.4f} after"
+        better = bool(np.isfinite(after)) and after <= TOLERANCE * before
+        if better:
+            self.generation = publish_generation(self.ledger, self.run, trained)
+            self._previous, self.ensemble = self.ensemble, models
+            self.logbook.write("generation", number=number, n_labels=self.generation.n_labels)
+            self.view.message(f"final models: {text}")
+        else:
+            self.logbook.write("training_rejected", generation=number, index=-1, cause=f"final training: {text}")
+            self.view.message(f"the final training made worse models, the last ones stay: {text}")
+        self.seconds["training"] += time.monotonic() - begin
+        return better
+
+    def _sample_of_labels(self, number: int) -> list[LabelledFrame]:
+        """Draw labels, the same ones at each start."""
+        labels = self.ledger.labels(self.config.labeler.settings_hash)
+        rng = np.random.default_rng([self.config.seed, number])
+        drawn = rng.choice(len(labels), min(len(labels), FINAL_SAMPLE), replace=False)
+        return [LabelledFrame(labels[int(i)].frame, labels[int(i)].label) for i in sorted(drawn)]
 
     def jump(self, frame: Frame) -> tuple[float, float]:
         """How far the last training moved model 1 on a frame: energy per atom (eV), largest force change (eV/Å)."""
@@ -267,22 +320,9 @@ class Learner:
         self, number: int, reason: str, judge: Judge
     ) -> tuple[TrainedGeneration, Ensemble, float, float]:
         """Return models that help, with the force RMSE (eV/Å) on the new labels before and after."""
-        assert self._trainings is not None
         for attempt in range(self.config.training_patience + 1):
             self.view.phase("training", f"generation {number} on {self.ledger.counts().labels} labels")
-            trained = train_generation(
-                self._trainings,
-                self.ledger,
-                self.run,
-                self.config,
-                number=number,
-                reason=reason,
-                warm_start=attempt == 0,
-                attempt=attempt,
-                patience=self.config.training_patience,
-                on_event=partial(self._training_event, judge),
-                sleep=self._wait_for_training,
-            )
+            trained = self._train_once(number, reason, judge, attempt=attempt)
             models, before, after = judge.verdict()
             if self._improved(before, after):
                 return trained, models, before, after
@@ -293,6 +333,25 @@ class Learner:
             f"generation {number} did not improve in {self.config.training_patience + 1} trainings, warm-started "
             f"and from scratch: {cause}. Everything is stored. Give the trainer more steps or a larger net; that "
             "needs a new run folder"
+        )
+
+    def _train_once(self, number: int, reason: str, judge: Judge, *, attempt: int) -> TrainedGeneration:
+        """Train the models of a generation, the first time from the last ones unless it is the final one."""
+        assert self._trainings is not None
+        settings = self.config.final_training if reason == FINAL else None
+        return train_generation(
+            self._trainings,
+            self.ledger,
+            self.run,
+            self.config if settings is None else self.config.for_final_training(),
+            number=number,
+            reason=reason,
+            warm_start=attempt == 0 if settings is None else settings.warm_start,
+            final=settings is not None,
+            attempt=attempt,
+            patience=self.config.training_patience,
+            on_event=partial(self._training_event, judge, settings is not None),
+            sleep=self._wait_for_training,
         )
 
     def _note_errors(self, judge: Judge) -> None:
@@ -311,9 +370,10 @@ class Learner:
         good_already = 0.02  # eV/Å, below what a small net reaches on a melt
         return after < before or (before < good_already and after < TOLERANCE * before)
 
-    def _training_event(self, judge: Judge, kind: str, data: Mapping[str, Any]) -> None:
+    def _training_event(self, judge: Judge, final: bool, kind: str, data: Mapping[str, Any]) -> None:
         self.logbook.write(kind, **data)
-        self._note_errors(judge)
+        if not final:
+            self._note_errors(judge)
         if kind == "training":
             judge.arrived(data["index"], self.run.path / data["model"])
             rmse = float("nan") if data["rmse"] is None else data["rmse"]
