@@ -163,7 +163,14 @@ class TestKilled:
         settings = {"datasets": "known.extxyz", "seconds": 0.5}
         case.write(images, labeler={"name": "replay", "log_file": "labels.log", "settings": settings})
         with subprocess.Popen(
-            case.words, cwd=case.folder, env=case.env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            case.words,
+            cwd=case.folder,
+            env=case.env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            # A shell that starts the tests in the background has its children ignore Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         ) as process:
             deadline = time.monotonic() + 120
             while case.paid().total() < 2:

@@ -133,10 +133,10 @@ def _from_outcar(path: Path, text: str, cell: VaspCell) -> tuple[VaspOutput | No
             data = dpdata.LabeledSystem(str(path), fmt="vasp/outcar").data
         lattice = np.array(data["cells"][0], dtype=np.float64)
         # dpdata turns the cell; the lattice that VASP was given tells how to turn forces and stress back.
-        turn = np.linalg.solve(lattice, cell.lattice)
+        turn = np.asarray(np.linalg.solve(lattice, cell.lattice), dtype=np.float64)
         return VaspOutput(
             species=tuple(data["atom_names"][kind] for kind in data["atom_types"]),
-            lattice=lattice @ _orthogonal(turn),
+            lattice=np.asarray(lattice @ _orthogonal(turn)),
             fractional=np.linalg.solve(lattice.T, np.array(data["coords"][0]).T).T,
             energy=float(data["energies"][0]),
             forces=np.array(data["forces"][0]) @ turn,
@@ -150,7 +150,7 @@ def _from_outcar(path: Path, text: str, cell: VaspCell) -> tuple[VaspOutput | No
 def _orthogonal(turn: FloatArray) -> FloatArray:
     """Return the rotation next to a matrix: another lattice than the one asked for stays another one."""
     left, _, right = np.linalg.svd(turn)
-    return np.asarray(left @ right)
+    return np.asarray(left @ right, dtype=np.float64)
 
 
 def _refuse_unconverged(ionic: int, electronic: int, limit: int, path: Path) -> None:
