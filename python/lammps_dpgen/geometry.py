@@ -66,3 +66,20 @@ def closest_contact(frame: Frame, min_distance: float | None = None) -> Contact 
     k = close[np.argmin(distance[close])]
     i, j = sorted((int(first[k]), int(second[k])))
     return Contact(i, j, float(distance[k]), float(allowed[k]))
+
+
+def shortest_distance(frame: Frame) -> float:
+    """Return the shortest distance between two atoms in Å, images through periodic faces included.
+
+    Infinite for a single atom that is not periodic.
+    """
+    atoms = frame.to_ase()
+    farthest = 2.0 * float(np.linalg.norm(np.abs(frame.cell).sum(axis=0)) + np.ptp(frame.positions, axis=0).max() + 1.0)
+    cutoff = 3.0
+    while True:
+        *_, distance = ase_neighbor_list("ijd", atoms, cutoff)
+        if len(distance):
+            return float(distance.min())
+        if cutoff > farthest:
+            return float("inf")
+        cutoff *= 2.0

@@ -68,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def exit_code(error: BaseException) -> int:
-    """Return the exit code of an error: 3 where learning cannot go on, 2 for everything that the user can mend, 1."""
+    """Return the exit code: 3 where learning cannot go on, 2 for what the user can mend, 1 for what nobody foresaw."""
     if isinstance(error, LearningError):
         return 3
     return 2 if isinstance(error, DpgenError) else 1
@@ -186,6 +186,21 @@ def label(
     from lammps_dpgen.cli.label import run_label
 
     raise typer.Exit(run_label(frames, config, output, deepmd, run_folder, retry_failed))
+
+
+@app.command()
+def structures(
+    config: Annotated[Path, typer.Argument(help="Any configuration with structures (YAML).")],
+    preview: Annotated[bool, typer.Option("--preview", help="Draw one frame of each structure: see --picture.")] = False,
+    picture: Annotated[Path, typer.Option(help="Where --preview draws to, a PNG.")] = Path("structures.png"),
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write all frames to this file, as extended XYZ.")
+    ] = None,
+) -> None:
+    """Show the initial structures that a configuration makes: a table, a picture, a file."""
+    from lammps_dpgen.cli.structures import run_structures
+
+    run_structures(config, picture if preview else None, output)
 
 
 @app.command()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from ase import Atoms
@@ -102,7 +102,7 @@ def crystal_frames(
     """
     symbol = settings.element or settings.elements[0]
 
-    @lru_cache(maxsize=None)
+    @cache
     def pieces(crystal: Lattice) -> list[tuple[str, Sites]]:
         return cut(conventional_cell(crystal, symbol, cubic=cubic), crystal.kind)
 

@@ -92,7 +92,8 @@ def _plane_vectors(cell: NDArray[np.float64], plane: NDArray[np.int_]) -> tuple[
         if np.array_equal(normal, plane):
             return first, second
     raise StructureError(
-        f"miller: no lattice vectors found that span the plane ({', '.join(map(str, plane))}); use a cell that is less skew"
+        f"miller: found no lattice vectors that span the plane ({', '.join(map(str, plane))}); use a cell that is less "
+        "skew"
     )
 
 
