@@ -101,6 +101,12 @@ class TestIncar:
         assert (found["ENCUT"], found["ALGO"]) == (350, "Fast")
         assert "NELMIN" not in found
 
+    def test_fortran_words(self, folder: Path) -> None:
+        chosen = settings(folder, incar={"KGAMMA": ".FALSE.", "LASPH": ".TRUE.", "NSW": "0"})
+        found, points = VaspInputs(chosen).tags_and_kpoints(vasp_cell(AL, 12.0))
+        assert found["LASPH"] is True
+        assert not points.gamma_centred
+
     def test_incar_file(self, folder: Path, tmp_path: Path) -> None:
         """A file takes the place of the protocol; its k-points count; it is found beside the configuration."""
         (tmp_path / "INCAR.mine").write_text("ENCUT = 420 ! eV\nISMEAR = 0\nKSPACING = 0.3\nKGAMMA = .FALSE.\n")
@@ -320,6 +326,7 @@ class TestPotcars:
         other = write_potcars(tmp_path / "other", ["Al", "Mg_pv"])
         first = settings(folder)
         assert settings(other, command="srun vasp").hash() == first.hash()
+        assert settings(folder, incar={"NCORE": 4, "kpar": 2}).hash() == first.hash()
         assert settings(folder, incar={"ENCUT": 601}).hash() != first.hash()
         (other / "potpaw_PBE" / "Al" / "POTCAR").write_text(potcar("Al", enmax=241.0))
         assert settings(other).hash() != first.hash()

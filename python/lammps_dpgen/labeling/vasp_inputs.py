@@ -172,7 +172,7 @@ class VaspInputs:
         begin, points = self._beginning(cell)
         change = self._settings.compositions.get(chemical_system(cell.elements), VaspChange())
         tags = begin | self._settings.incar | change.incar
-        tags = {key: _by_element(key, value, cell) for key, value in tags.items() if value is not None}
+        tags = _parsed({key: _by_element(key, value, cell) for key, value in tags.items() if value is not None})
         if "MAGMOM" in tags:
             tags.setdefault("ISPIN", 2)
         _refuse_other_runs(tags)
@@ -279,6 +279,16 @@ def _input_set(name: str, structure: Any, arguments: Mapping[str, Any]) -> tuple
             f"labeler vasp: the input set {name} cannot be used: {type(error).__name__}: {error}; correct 'input_set' "
             "or 'input_set_arguments'"
         ) from error
+
+
+def _parsed(tags: dict[str, Any]) -> dict[str, Any]:
+    """Return tags with values of the kinds that VASP knows: a text such as ".FALSE." becomes false."""
+    from pymatgen.io.vasp.inputs import Incar
+
+    try:
+        return dict(Incar(tags))
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"labeler vasp: the INCAR has a value that cannot be read: {error}") from error
 
 
 def _by_element(key: str, value: Any, cell: VaspCell) -> Any:

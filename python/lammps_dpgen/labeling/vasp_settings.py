@@ -50,6 +50,11 @@ PAPER_KSPACING = 0.08
 SINGLE_POINT: Mapping[str, JsonValue] = {"NSW": 0, "IBRION": -1, "ISIF": 2}
 
 
+#: Tags that decide how fast a result is there, and what is written beside it, but not the result.
+UNIMPORTANT = frozenset(
+    {"KPAR", "LCHARG", "LPLANE", "LSCALAPACK", "LSCALU", "LWAVE", "NCORE", "NPAR", "NSIM", "NWRITE", "SYSTEM"}
+)
+
 _TEXTS = {"type": "array", "items": {"type": "string"}}
 #: In the file a text or a list of texts.
 Words = Annotated[tuple[str, ...], WithJsonSchema({"anyOf": [{"type": "string"}, _TEXTS]})]
@@ -241,12 +246,16 @@ class VaspSettings(LabelerSettings):
     def hash(self) -> str:
         """SHA-256 of what decides the result; POTCARs and INCAR file count by content, wherever they lie.
 
+        How the work is shared out (NCORE, KPAR ...) may change from one label to the next.
+
         Raises
         ------
         ConfigError
             A POTCAR is not there.
         """
         data = self.model_dump(mode="json", exclude={"command", "potcar_folder", "omp_threads"})
+        for part in (data, *data["compositions"].values()):
+            part["incar"] = {key: value for key, value in part["incar"].items() if key not in UNIMPORTANT}
         data["potcars"] = {name: [symbol, potcar_hash(self.potcar(name))] for name, symbol in self.potcars.items()}
         if self.incar_file is not None:
             data["incar_file"] = hashlib.sha256(Path(self.incar_file).read_bytes()).hexdigest()
