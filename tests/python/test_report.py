@@ -294,7 +294,7 @@ def test_page_stays_small_for_a_long_run(tmp_path: Path) -> None:
     n = 100_000
     deviation = random.lognormal(-2.5, 0.5, n)
     error, none = deviation * random.lognormal(0.2, 0.5, n), np.zeros(n, dtype=np.int64)
-    figures = LabelArrays(deviation, error, error, error, none, none, np.ones(n), (), np.zeros(n, bool))
+    figures = LabelArrays(deviation, error, none, none, (), np.zeros(n, bool))
     record = replace(read_run(run.folder), labels=figures)
     assert len(render(record, summarise(record))) < 3_000_000
 
@@ -313,10 +313,9 @@ def test_figures_of_the_labels_are_those_of_the_ledger(melt: WrittenRun) -> None
     figures = read_run(melt.folder).labels
     with Ledger.open(melt.folder / "ledger.db", config_hash=None) as ledger:
         labels = ledger.labels()
-    assert len(figures) == len(labels) == melt.labels
+    assert len(figures.trained_in) == len(labels) == melt.labels
     for i, label in enumerate(labels):
         assert figures.trained_in[i] == label.trained_in
-        assert figures.seconds[i] == label.label.seconds
         if label.generation_judged is None:
             assert figures.generation_judged[i] == -1
             assert np.isnan(figures.force_error_max[i])
@@ -324,7 +323,6 @@ def test_figures_of_the_labels_are_those_of_the_ledger(melt: WrittenRun) -> None
         assert figures.generation_judged[i] == label.generation_judged
         assert figures.max_devi_f[i] == label.frame.origin.max_devi_f
         assert figures.force_error_max[i] == label.force_error_max
-        assert figures.energy_error[i] == label.energy_error_per_atom
 
 
 # --- looks ----------------------------------------------------------------------------------------------------------

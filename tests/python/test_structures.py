@@ -11,7 +11,6 @@ from ase import Atoms
 from ase.build import bulk, molecule
 from pydantic import ValidationError
 
-from lammps_dpgen import registry
 from lammps_dpgen.errors import StructureError
 from lammps_dpgen.frame import Frame
 from lammps_dpgen.geometry import closest_contact, shortest_allowed
@@ -219,8 +218,3 @@ class TestFile:
     def test_bad_settings(self, change: dict[str, object], message: str) -> None:
         with pytest.raises(ValidationError, match=message):
             FileSettings.model_validate({"files": ["POSCAR"]} | change)
-
-
-@pytest.mark.parametrize(("name", "kind"), [("prototype", PrototypeGenerator), ("file", FileGenerator)])
-def test_registered(name: str, kind: type) -> None:
-    assert registry.load(registry.STRUCTURES, name) is kind

@@ -80,17 +80,17 @@ class AllCompositions(BaseModel):
                 f"all_compositions: {number} compositions of {', '.join(self.elements)} on {n_sites} sites, at most "
                 f"{MOST_COMPOSITIONS} are allowed; set a wider spacing, such as 0.25"
             )
-        found: list[Counts] = []
+        found: dict[tuple[int, ...], Counts] = {}
         for parts in _splits(steps, len(self.elements)):
             counts = nearest_counts({e: part / steps for e, part in zip(self.elements, parts, strict=True)}, n_sites)
-            if counts not in found and not (self.mixed_only and 0 in counts.values()):
-                found.append(counts)
+            if not (self.mixed_only and 0 in counts.values()):
+                found.setdefault(tuple(counts.values()), counts)
         if not found:
             raise StructureError(
                 f"all_compositions: {n_sites} sites cannot hold all of {', '.join(self.elements)} at spacing "
                 f"{self.spacing or 1 / n_sites:g}; enlarge the cell (repeat) or change spacing or mixed_only"
             )
-        return found
+        return list(found.values())
 
 
 def fixed_counts(compositions: Sequence[Mapping[str, float]], n_sites: int) -> list[Counts]:

@@ -217,6 +217,7 @@ def _perturbed(atoms: Atoms, perturb: Perturbation, rng: np.random.Generator) ->
     strain = np.triu(rng.uniform(-1.0, 1.0, (3, 3))) * perturb.cell / 100.0
     strain = strain + np.triu(strain, 1).T
     changed = atoms.copy()
-    changed.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
+    if perturb.cell > 0.0:
+        changed.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
     changed.positions += perturb.displacement * rng.uniform(-1.0, 1.0, changed.positions.shape)
     return changed
