@@ -83,7 +83,7 @@ class TestWorker:
 
     def test_time_limit_ends_all_processes(self, potcars: Path, tmp_path: Path) -> None:
         with LocalExecutor(1, name="vasp") as executor:
-            executor.submit(self.task(potcars, tmp_path, "--fault", "hang", timeout=12.0))
+            executor.submit(self.task(potcars, tmp_path, "--fault", "hang", timeout=20.0))
             pids = [int(word) for word in wait_for(tmp_path / "label" / "ranks.pid").split()]
             assert os.getpgid(pids[0]) == pids[0]
             outcome = self.outcome(executor)
