@@ -94,7 +94,11 @@ def _print_table(families: Sequence[Family]) -> None:
     atoms = max(frame.n_atoms for one in families for frame in one.frames)
     console = Console() if sys.stdout.isatty() else Console(width=_PLAIN_WIDTH)
     console.print(table)
-    print(f"{total} frames of {len(families)} structures, at most {atoms} atoms")
+    print(f"{_counted(total, 'frame')} of {_counted(len(families), 'structure')}, at most {_counted(atoms, 'atom')}")
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _span(values: Sequence[float]) -> str:

@@ -57,6 +57,7 @@ def _draw_panel(panel: Any, frame: Frame, number: int) -> None:
     radii = [RADIUS * covalent_radii[atomic_numbers[symbol]] for symbol in frame.species]
     plot_atoms(frame.to_ase(), panel, radii=radii, rotation=VIEW, show_unit_cell=2)
     for patch in panel.patches:
+        patch.set_in_layout(False)  # half of the time; title and text say how much room a panel needs
         if isinstance(patch, PathPatch):  # the cell; the atoms are circles
             patch.set(linewidth=0.7, edgecolor="0.35", linestyle="-")
     panel.set_axis_off()
