@@ -10,11 +10,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from lammps_dpgen import registry
 from lammps_dpgen.config.bootstrap import BootstrapConfig
-from lammps_dpgen.errors import ConfigError, LearningError
+from lammps_dpgen.errors import LearningError
 from lammps_dpgen.execution.base import Executor
 from lammps_dpgen.frame import Frame
 from lammps_dpgen.learning.checks import check_part
@@ -29,6 +26,7 @@ from lammps_dpgen.monitor.view import View
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.records import Generation
 from lammps_dpgen.store.run_folder import RunFolder
+from lammps_dpgen.structures.sources import frames_of_sources
 
 
 def bootstrap(config: BootstrapConfig, *, progress: View | None = None) -> Generation:
@@ -179,15 +177,4 @@ def initial_frames(config: BootstrapConfig) -> list[Frame]:
     StructureError
         A structure cannot be made.
     """
-    frames: list[Frame] = []
-    for number, source in enumerate(config.structures):
-        generator = registry.make(registry.STRUCTURES, source.generator, source.settings)
-        made = generator.generate(np.random.default_rng([config.seed, number]))
-        unknown = sorted({element for frame in made for element in frame.species} - set(config.type_map))
-        if unknown:
-            raise ConfigError(
-                f"structures[{number}] ({source.generator}) has {', '.join(unknown)}, which type_map lacks "
-                f"(it has {', '.join(config.type_map)}); add the element there, or leave the structure out"
-            )
-        frames += made
-    return frames
+    return [frame for frames in frames_of_sources(config.structures, config.seed, config.type_map) for frame in frames]
