@@ -21,6 +21,9 @@ from lammps_dpgen.noise import quiet_loading
 if TYPE_CHECKING:
     from lammps_dpgen import _core
 
+#: What a frame can be, by its deviation and the trust window.
+CLASSES = ("accurate", "candidate", "failed")
+
 
 @dataclass(frozen=True)
 class EnsemblePrediction:

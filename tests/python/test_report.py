@@ -381,7 +381,7 @@ def test_quarters_of_the_calibration() -> None:
     deviation = np.array([0.10, 0.10, 0.02, 0.02, 0.02, np.nan, 0.10])
     error = np.array([0.10, 0.02, 0.08, 0.20, 0.02, 0.50, 0.31])
     none = np.full(7, -1)
-    figures = LabelArrays(deviation, error, error, error, none, none, np.ones(7), (), np.zeros(7, bool))
+    figures = LabelArrays(deviation, error, none, none, (), np.zeros(7, bool))
     counts = calibrate(figures, (LO, HI))
     assert (counts.hits, counts.false_alarms, counts.misses, counts.trusted) == (2, 1, 2, 1)
     assert (counts.bad_misses, counts.above_twice_hi, counts.judged) == (1, 1, 6)
@@ -392,7 +392,7 @@ def test_audit_counts_the_failures_among_the_frames_that_were_trusted() -> None:
     error, audited = np.full(n, 0.04), np.ones(n, bool)
     error[[3, 30]] = [0.3, np.nan]  # one miss; one whose models were never judged
     error[31], audited[31] = 0.9, False  # labelled because it was doubted
-    figures = LabelArrays(np.full(n, 0.02), *[error] * 3, *[np.full(n, -1)] * 2, np.ones(n), (), audited)
+    figures = LabelArrays(np.full(n, 0.02), error, *[np.full(n, -1)] * 2, (), audited)
     result = audit(figures, (LO, HI))
     assert result is not None
     assert (result.audited, result.misses, result.rate) == (30, 1, 1 / 30)

@@ -11,7 +11,7 @@ from typing import Literal, TextIO
 import numpy as np
 from ase import Atoms
 
-from lammps_dpgen.ensemble import Ensemble, EnsemblePrediction, ModelDeviation, deviation
+from lammps_dpgen.ensemble import CLASSES, Ensemble, EnsemblePrediction, ModelDeviation, deviation
 from lammps_dpgen.errors import ConfigError, DpgenError
 from lammps_dpgen.frame import Frame
 
@@ -19,7 +19,6 @@ Rule = Literal["worst", "dpgen"]
 Bounds = tuple[float, float]
 
 _FIGURES = ("max_v", "min_v", "avg_v", "max_f", "min_f", "avg_f")
-CLASSES = ("accurate", "candidate", "failed")
 
 
 def run_devi(

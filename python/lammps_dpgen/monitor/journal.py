@@ -7,33 +7,13 @@ The ledger is the truth; the journal is for people and their scripts (``tail -f`
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
 
-import numpy as np
-
 from lammps_dpgen.errors import StoreError
-
-
-def plain(value: Any) -> Any:
-    """Return `value` as JSON can hold it: numbers that are not finite become None, arrays lists, the rest text."""
-    if value is None or isinstance(value, (str, bool, int)):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, (np.ndarray, np.generic)):
-        return plain(value.tolist())
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(item) for item in value]
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return str(value)
+from lammps_dpgen.strict_json import plain
 
 
 class Journal:

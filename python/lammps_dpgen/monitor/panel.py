@@ -6,7 +6,7 @@ import math
 
 from rich.text import Text
 
-from lammps_dpgen.monitor.state import Progress, Totals, deviation_class, duration
+from lammps_dpgen.monitor.state import Progress, Totals, deviation_class, duration, grouped
 
 #: Accurate green, candidate yellow, failed red, as said in words beside them.
 COLOURS = {"accurate": "green", "candidate": "yellow", "failed": "bold red"}
@@ -40,11 +40,6 @@ def bar(share: float, width: int, style: str, ascii_only: bool = False) -> Text:
     return Text(on * full, style) + Text(off * (width - full), "dim")
 
 
-def number(value: int) -> str:
-    """Return a count with thin groups of three digits."""
-    return f"{value:,}".replace(",", " ")
-
-
 def _phase(state: Progress) -> Text:
     text = Text.assemble((state.phase, "bold cyan"), f" for {duration(state.in_phase)}")
     return text + Text(f"  {state.detail}", "dim") if state.detail else text
@@ -53,7 +48,7 @@ def _phase(state: Progress) -> Text:
 def _step(state: Progress, width: int, ascii_only: bool) -> Text:
     if state.first_step < 0:
         return Text("no MD yet", "dim")
-    text = Text(f" {number(state.step)} / {number(state.last_step)}")
+    text = Text(f" {grouped(state.step)} / {grouped(state.last_step)}")
     if math.isfinite(state.temperature):
         text.append(f"  {state.temperature:.0f} K")
     share = state.step / state.last_step if state.last_step > 0 else 0.0
@@ -130,7 +125,7 @@ def _training(state: Progress, width: int, ascii_only: bool) -> Text:
 
 def _counts(totals: Totals) -> Text:
     def limited(value: int, limit: int | None) -> str:
-        return number(value) if limit is None else f"{number(value)}/{number(limit)}"
+        return grouped(value) if limit is None else f"{grouped(value)}/{grouped(limit)}"
 
     generation = "-" if totals.generation < 0 else limited(totals.generation, totals.max_generations)
     text = Text.assemble(("generation ", "dim"), (generation, "bold"), ("  labels ", "dim"))

@@ -181,6 +181,11 @@ def counted(number: int, word: str) -> str:
     return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
+def grouped(number: int, blank: str = " ") -> str:
+    """Return a count in groups of three digits: ``12 000``."""
+    return f"{number:,}".replace(",", blank)
+
+
 def deviation_class(deviation: float, window: tuple[float, float]) -> str:
     """Return "accurate", "candidate" or "failed", as the fix does: not finite, or at or above `hi`, is failed."""
     lo, hi = window

@@ -13,7 +13,9 @@ from lammps_dpgen.report.record import LabelArrays
 
 @dataclass(frozen=True)
 class Calibration:
-    """Judged labels by what the deviation said and what was true; a force error counts as large from `lo` on.
+    """Judged labels by what the deviation said and what was true; a force error counts as large from `lo` (eV/Å) on.
+
+    The error of a label is the largest force error of an atom, as the deviation is the largest of an atom.
 
     Attributes
     ----------
@@ -70,7 +72,7 @@ class AuditResult:
 
 
 def audit(labels: LabelArrays, window: tuple[float, float]) -> AuditResult | None:
-    """Count the failures among the audited accurate frames; None where nothing was audited."""
+    """Count the failures among the audited accurate frames, with the trust window in eV/Å; None without an audit."""
     errors = labels.force_error_max[labels.audited & np.isfinite(labels.force_error_max)]
     if not errors.size:
         return None
@@ -85,7 +87,7 @@ def judged(labels: LabelArrays) -> NDArray[np.bool_]:
 
 
 def calibrate(labels: LabelArrays, window: tuple[float, float]) -> Calibration:
-    """Count the labels in the four quarters around `lo`."""
+    """Count the labels in the four quarters around `lo` of the trust window (eV/Å)."""
     lo, hi = window
     known = judged(labels)
     doubted = labels.max_devi_f[known] >= lo

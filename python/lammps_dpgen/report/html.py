@@ -13,12 +13,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from lammps_dpgen import __version__
+from lammps_dpgen.monitor.state import grouped
 from lammps_dpgen.report.calibration import Calibration, audit, calibrate
 from lammps_dpgen.report.costs import GenerationCost, measured_seconds, wall_by_generation
 from lammps_dpgen.report.pictures import labels, training, trajectory
 from lammps_dpgen.report.pictures.style import SETTINGS, data_uri
 from lammps_dpgen.report.record import RunRecord, read_run
 from lammps_dpgen.report.summary import extra_rows, summarise, write_summary
+from lammps_dpgen.store.run_folder import RunFolder, write_whole
 
 #: Rows of the table of failures; more are only counted.
 MOST_FAILURES = 50
@@ -49,17 +51,14 @@ def build(run_folder: Path) -> Path:
     Raises
     ------
     StoreError
-        There is no run in the folder, or a file in it cannot be understood.
+        There is no run in the folder, a file in it cannot be understood, or the report cannot be written.
     """
-    run_folder = Path(run_folder)
-    record = read_run(run_folder)
+    run = RunFolder(run_folder)
+    record = read_run(run.path)
     summary = summarise(record)
-    write_summary(summary, run_folder / "summary.json")
-    path = run_folder / "report.html"
-    draft = path.with_suffix(".html.part")
-    draft.write_text(render(record, summary), encoding="utf-8")
-    draft.replace(path)
-    return path
+    write_summary(summary, run.summary)
+    write_whole(run.report, render(record, summary))
+    return run.report
 
 
 def render(record: RunRecord, summary: dict[str, Any]) -> str:
@@ -182,7 +181,7 @@ def _figure(value: float | None, digits: int = 4) -> str:
 
 def _count(value: int | None) -> str:
     """Return a count in groups of three digits, or a dash."""
-    return "–" if value is None else f"{value:,}".replace(",", "\u202f")
+    return "–" if value is None else grouped(value, "\u202f")
 
 
 def _seconds(value: float | None) -> str:

@@ -12,12 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from lammps_dpgen.ensemble import CLASSES
 from lammps_dpgen.errors import StoreError
 from lammps_dpgen.frame import FloatArray
 
-#: Classes of a look; their order is the code in `Looks.kind`.
-CLASSES = ("accurate", "candidate", "failed")
-COLUMNS = ("step", "time", "temperature", "max_devi_f", "class", "generation")
+COLUMNS = ("step", "temperature", "max_devi_f", "class", "generation")
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Looks:
     max_devi_f
         eV/Å; NaN or infinite where a model was.
     kind
-        Index into `CLASSES`.
+        Index into `lammps_dpgen.ensemble.CLASSES`.
     generation
         Generation of the models that looked.
     """
@@ -119,7 +118,7 @@ def _parse(body: str, names: list[str]) -> NDArray[np.void]:
         return np.array(_whole_rows(body, names), dtype=dtype)
 
 
-def _whole_rows(body: str, names: list[str]) -> list[tuple[int, float, float, float, str, int]]:
+def _whole_rows(body: str, names: list[str]) -> list[tuple[int, float, float, str, int]]:
     """Read row by row, slower, and leave out what is no row."""
     rows = []
     for values in csv.reader(io.StringIO(body)):
@@ -127,8 +126,8 @@ def _whole_rows(body: str, names: list[str]) -> list[tuple[int, float, float, fl
             continue
         row = dict(zip(names, values, strict=True))
         try:
-            time, temperature, deviation = (float(row[name] or "nan") for name in ("time", "temperature", "max_devi_f"))
-            rows.append((int(row["step"]), time, temperature, deviation, row["class"].strip(), int(row["generation"])))
+            temperature, deviation = (float(row[name] or "nan") for name in ("temperature", "max_devi_f"))
+            rows.append((int(row["step"]), temperature, deviation, row["class"].strip(), int(row["generation"])))
         except ValueError:
             continue
     return rows
@@ -144,7 +143,7 @@ def _looks(table: NDArray[np.void]) -> Looks:
 
 
 def envelope(x: NDArray[np.int64], y: FloatArray, n_bins: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return bin centres, minima and maxima of `y` over at most `n_bins` equal bins of the rising `x`.
+    """Return bin centres, minima and maxima of `y` over at most `n_bins` equal bins of the rising `x`, in their units.
 
     No peak is lost, however many rows there are. Values that are not finite are ignored; a bin without any is NaN.
     """

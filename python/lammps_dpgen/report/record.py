@@ -16,6 +16,7 @@ from lammps_dpgen.frame import FloatArray
 from lammps_dpgen.report.looks import Looks, read_looks
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.records import Counts, Event, Generation, StoredFailure
+from lammps_dpgen.store.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -26,28 +27,22 @@ class LabelArrays:
     ----------
     max_devi_f
         Deviation (eV/Å) at which the frame was taken.
-    force_rmse, force_error_max, energy_error
-        Error of the models that judged the frame, before training on it: eV/Å, eV/Å, eV/atom.
+    force_error_max
+        Largest force error of an atom, of the models that judged the frame before any training on it (eV/Å).
     generation_judged, trained_in
-        Generation numbers.
-    seconds
-        Cost of the label.
+        Generation numbers: of the models that were judged, and of the first training with the label.
+    codes
+        Programs that computed the labels, each once.
     audited
         The frame was accurate and drawn at random, to measure what the window misses.
     """
 
     max_devi_f: FloatArray
-    force_rmse: FloatArray
     force_error_max: FloatArray
-    energy_error: FloatArray
     generation_judged: NDArray[np.int64]
     trained_in: NDArray[np.int64]
-    seconds: FloatArray
     codes: tuple[str, ...]
     audited: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.seconds)
 
 
 @dataclass(frozen=True)
@@ -109,10 +104,10 @@ def read_run(folder: Path) -> RunRecord:
     StoreError
         There is no ledger in `folder`, or a file in it cannot be understood.
     """
-    path = folder / "ledger.db"
-    if not path.exists():
-        raise StoreError(f"no run in {folder}: it has no ledger.db; give the folder that 'lammps-dpgen md' wrote")
-    with Ledger.open(path, config_hash=None) as ledger:
+    run = RunFolder(folder)
+    if not run.ledger.is_file():
+        raise StoreError(f"no run in {folder}: it has no ledger.db; give the folder of a run that was started")
+    with Ledger.open(run.ledger, config_hash=None) as ledger:
         events = ledger.events()
         return RunRecord(
             folder=folder,
@@ -121,7 +116,7 @@ def read_run(folder: Path) -> RunRecord:
             failures=ledger.failures(),
             counts=ledger.counts(),
             labels=_label_arrays(ledger),
-            looks=read_looks(folder / "deviation.csv"),
+            looks=read_looks(run.deviation),
             parity=_read_parity(folder / "parity.npz"),
             window=_window(events),
             extra=_read_extra(folder / "summary_extra.json"),
@@ -139,12 +134,9 @@ def _label_arrays(ledger: Ledger) -> LabelArrays:
 
     return LabelArrays(
         max_devi_f=known(item.max_devi_f for item in figures),
-        force_rmse=known(item.force_rmse for item in figures),
         force_error_max=known(item.force_error_max for item in figures),
-        energy_error=known(item.energy_error_per_atom for item in figures),
         generation_judged=number(item.generation_judged for item in figures),
         trained_in=number(item.trained_in for item in figures),
-        seconds=known(item.seconds for item in figures),
         codes=tuple(sorted({item.code for item in figures})),
         audited=np.array([item.source == "audit" for item in figures], dtype=np.bool_),
     )

@@ -12,11 +12,12 @@ from rich.panel import Panel
 from rich.table import Table
 
 from lammps_dpgen.errors import StoreError
-from lammps_dpgen.monitor.journal import plain
-from lammps_dpgen.monitor.state import counted
+from lammps_dpgen.monitor.state import counted, grouped
 from lammps_dpgen.report.calibration import audit
 from lammps_dpgen.report.costs import measured_seconds, sessions
 from lammps_dpgen.report.record import RunRecord, rms
+from lammps_dpgen.store.run_folder import RunFolder, write_whole
+from lammps_dpgen.strict_json import plain
 
 #: Keys that every summary has; anything else in it came from ``summary_extra.json``.
 OWN_KEYS = (
@@ -101,9 +102,7 @@ def _force_rmse(record: RunRecord) -> tuple[float | None, float | None, str]:
 
 def write_summary(summary: dict[str, Any], path: Path) -> None:
     """Write ``summary.json``, whole or not at all."""
-    draft = path.with_suffix(".json.part")
-    draft.write_text(json.dumps(plain(summary), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(path)
+    write_whole(path, json.dumps(plain(summary), indent=2, ensure_ascii=False) + "\n")
 
 
 def read_summary(run_folder: Path) -> dict[str, Any]:
@@ -114,7 +113,7 @@ def read_summary(run_folder: Path) -> dict[str, Any]:
     StoreError
         There is none yet.
     """
-    path = run_folder / "summary.json"
+    path = RunFolder(run_folder).summary
     if not path.exists():
         raise StoreError(f"{path} is missing; 'lammps-dpgen report {run_folder}' writes it")
     data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -130,7 +129,7 @@ def print_summary(run_folder: Path, console: Console | None = None) -> None:
     table.add_column()
     for name, text in summary_rows(summary):
         table.add_row(name, text)
-    report = run_folder / "report.html"
+    report = RunFolder(run_folder).report
     if report.exists():
         table.add_row("report", str(report))
     title = f"learning run {run_folder}"
@@ -167,7 +166,7 @@ def extra_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _count(value: int | None) -> str:
-    return "?" if value is None else f"{value:,}".replace(",", " ")
+    return "?" if value is None else grouped(value)
 
 
 def _rmse_text(summary: dict[str, Any]) -> str:

@@ -71,19 +71,15 @@ class LabelFigures(NamedTuple):
         Deviation (eV/Å) at which the frame was taken, or None.
     source
         What gave the frame: "md", "bootstrap", "audit" ...
-    seconds, code
-        Cost of the label, and the program that computed it.
+    code
+        Program that computed the label.
     """
 
-    number: int
     max_devi_f: float | None
     source: str
     trained_in: int | None
     generation_judged: int | None
-    force_rmse: float | None
     force_error_max: float | None
-    energy_error_per_atom: float | None
-    seconds: float
     code: str
 
 

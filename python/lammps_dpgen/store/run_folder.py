@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import uuid
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 from lammps_dpgen.errors import StoreError
 from lammps_dpgen.store.lock import STALE_AFTER, LockOwner, RunLock, hold, owner_of
+from lammps_dpgen.strict_json import plain
 
 
 class RunFolder:
@@ -171,16 +171,7 @@ class RunFolder:
 
     def write_status(self, status: dict[str, Any]) -> None:
         """Replace ``status.json`` in one step; figures that are not finite become null."""
-        temporary = self.status.with_name(f".{self.status.name}.{uuid.uuid4().hex}")
-        try:
-            temporary.write_text(json.dumps(_finite(status), indent=1) + "\n")
-            os.replace(temporary, self.status)
-        except OSError as error:
-            with suppress(OSError):
-                temporary.unlink()
-            raise StoreError(
-                f"{self.status} cannot be written: {error}; see to the disk and run the same command again"
-            ) from error
+        write_whole(self.status, json.dumps(plain(status), indent=1) + "\n")
 
     def read_status(self) -> dict[str, Any] | None:
         """Return what :meth:`write_status` wrote last, or None."""
@@ -205,14 +196,21 @@ def sha256(path: Path | str) -> str:
     return digest.hexdigest()
 
 
-def _finite(data: Any) -> Any:
-    """Return plain data that strict JSON can hold."""
-    if isinstance(data, dict):
-        return {str(key): _finite(value) for key, value in data.items()}
-    if isinstance(data, list | tuple):
-        return [_finite(value) for value in data]
-    if isinstance(data, float):
-        return float(data) if math.isfinite(data) else None
-    if isinstance(data, Path):
-        return str(data)
-    return data
+def write_whole(path: Path, text: str) -> None:
+    """Replace a file in one step: whoever reads it sees the old text or the new one, never a part.
+
+    Raises
+    ------
+    StoreError
+        It cannot be written; the old file is still there.
+    """
+    fresh = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        fresh.write_text(text, encoding="utf-8")
+        os.replace(fresh, path)
+    except OSError as error:
+        with suppress(OSError):
+            fresh.unlink()
+        raise StoreError(
+            f"{path} cannot be written: {error}; see to the disk and run the same command again"
+        ) from error

@@ -8,8 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lammps_dpgen.ensemble import CLASSES
 from lammps_dpgen.frame import FloatArray
-from lammps_dpgen.report.looks import CLASSES, Looks, envelope
+from lammps_dpgen.report.looks import Looks, envelope
 from lammps_dpgen.report.pictures.style import BLUE, CLASS_COLOURS, GREY, ORANGE, PINK, RED, canvas, grouped, plain_log
 from lammps_dpgen.report.record import RunRecord
 
