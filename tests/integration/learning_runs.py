@@ -21,17 +21,19 @@ N_MODELS = 2
 N_STRUCTURES = 6
 INITIAL_MODELS = [f"{index}.pb" for index in range(N_MODELS)]
 
+#: An embedded-atom potential that comes with LAMMPS, with the workers' own account of what they did.
+LABELER: dict[str, Any] = {
+    "name": "lammps",
+    "log_file": "labels.log",
+    "settings": {"pair_style": "eam/alloy", "pair_coeff": ["* * Al_zhou.eam.alloy Al"], "elements": ["Al"]},
+}
 #: What decides the results; small enough that a training takes seconds.
 BASE: dict[str, Any] = {
     "run_folder": "run",
     "type_map": ["Al"],
     "models": N_MODELS,
     "seed": 3,
-    "labeler": {
-        "name": "lammps",
-        "log_file": "labels.log",
-        "settings": {"pair_style": "eam/alloy", "pair_coeff": ["* * Al_zhou.eam.alloy Al"], "elements": ["Al"]},
-    },
+    "labeler": LABELER,
     "trainer": {
         "name": "deepmd",
         "settings": {

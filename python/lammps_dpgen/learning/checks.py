@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lammps_dpgen import registry
-from lammps_dpgen.config.parts import PartSection
+from lammps_dpgen.config.parts import LabelerSection, PartSection
 from lammps_dpgen.errors import ConfigError
 from lammps_dpgen.execution.base import Executor, Task
-from lammps_dpgen.learning.labels import Sleep, sleep_between_polls
+from lammps_dpgen.frame import Frame
+from lammps_dpgen.learning.labels import LabelResult, Sleep, label_frames, sleep_between_polls
+from lammps_dpgen.store.ledger import Ledger
 
 
 def check_part(
@@ -50,3 +52,24 @@ def check_part(
         sleep()
     if outcomes[0].value is None:
         raise ConfigError(f"{word}: {outcomes[0].error}")
+
+
+def check_and_label(
+    executor: Executor,
+    ledger: Ledger,
+    frames: Sequence[Frame],
+    labeler: LabelerSection,
+    scratch: Path,
+    *,
+    on_result: Callable[[LabelResult], None],
+    sleep: Sleep,
+) -> None:
+    """Let the labeler check its settings for the elements of `frames`, then label them; see `label_frames`.
+
+    Nothing happens where there is no frame.
+    """
+    if not frames:
+        return
+    elements = sorted({element for frame in frames for element in frame.species})
+    check_part(executor, labeler, elements, scratch, sleep=sleep)
+    label_frames(executor, ledger, frames, labeler, scratch, on_result=on_result, sleep=sleep)

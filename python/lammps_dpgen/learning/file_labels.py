@@ -11,8 +11,8 @@ from lammps_dpgen.config.label import LabelConfig
 from lammps_dpgen.errors import ConfigError
 from lammps_dpgen.execution.base import Executor
 from lammps_dpgen.frame import Frame, Label
-from lammps_dpgen.learning.checks import check_part
-from lammps_dpgen.learning.labels import LabelResult, label_frames, sleep_between_polls
+from lammps_dpgen.learning.checks import check_and_label
+from lammps_dpgen.learning.labels import LabelResult, sleep_between_polls
 from lammps_dpgen.learning.logbook import Logbook
 from lammps_dpgen.learning.workers import label_executor
 from lammps_dpgen.monitor.journal import Journal
@@ -102,18 +102,15 @@ class _FileRun:
         self._n_done = len(self._frames) - len(waiting) - self._n_failed
         self._view.phase("labels", f"{len(waiting)} of {len(self._frames)} frames")
         self._show()
-        if waiting:
-            elements = sorted({element for frame in waiting for element in frame.species})
-            check_part(executor, self._config.labeler, elements, self._run.labels, sleep=self._wait)
-            label_frames(
-                executor,
-                self._ledger,
-                waiting,
-                self._config.labeler,
-                self._run.labels,
-                on_result=self._done,
-                sleep=self._wait,
-            )
+        check_and_label(
+            executor,
+            self._ledger,
+            waiting,
+            self._config.labeler,
+            self._run.labels,
+            on_result=self._done,
+            sleep=self._wait,
+        )
         return self._found()
 
     def _found(self) -> FileLabels:
