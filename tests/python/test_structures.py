@@ -128,6 +128,7 @@ class TestPrototype:
             ({"element": "Al", "number": 3}, "copies would be identical"),
             ({"element": "Al", "scale": []}, "scale"),
             ({"element": "Al", "scale": [98]}, "scale"),
+            ({"element": "Al", "scale": "papr"}, "or the word paper"),
             ({"element": "Al", "composition": {"Al": 0.5}}, "add up to 0.5"),
             ({"element": "Al", "repat": [2, 2, 2]}, "repat"),
         ],

@@ -92,9 +92,9 @@ class TestSupercells:
         [
             ([[1, 0, 0], [1, 0, 0], [0, 0, 1]], "determinant 0"),
             ([[0, 1, 0], [1, 0, 0], [0, 0, 1]], "determinant -1.*swap two rows"),
-            ([2, 0, 2], "greater than or equal to 1"),
-            ([2, 2], "repeat"),
-            ([[1.5, 0, 0], [0, 1, 0], [0, 0, 1]], "repeat"),
+            ([2, 0, 2], "numbers of cells must be at least 1"),
+            ([2, 2], "three numbers of cells"),
+            ([[1.5, 0, 0], [0, 1, 0], [0, 0, 1]], "three rows of three integers"),
         ],
     )
     def test_bad_supercells(self, repeat: object, message: str) -> None:

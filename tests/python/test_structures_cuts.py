@@ -255,7 +255,7 @@ class TestSlab:
     @pytest.mark.parametrize(
         ("settings", "message"),
         [
-            ({"terminations": [-1]}, "greater than or equal to 0"),
+            ({"terminations": [-1]}, "a list of numbers from 0"),
             ({"vacuum": 0}, "greater than 0"),
             ({"miller": []}, "at least 1"),
             ({"miller": "111"}, "miller"),

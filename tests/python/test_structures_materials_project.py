@@ -198,6 +198,8 @@ def test_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"ids": ["mp-1"], "system": "Al"}, "give either ids"),
         ({"ids": ["2151"]}, "look like 'mp-2151'"),
         ({"ids": []}, "at least 1"),
+        ({"ids": 2151}, "ids such as mp-2151"),
+        ({"system": {"Al": 1}}, "such as Al-Mg"),
         ({"system": "Al-Xx"}, "'Xx' is no chemical symbol"),
         ({"ids": ["mp-1"], "subsystems": True}, "belong to system"),
         ({"system": "Al", "api_key": "x"}, "api_key"),

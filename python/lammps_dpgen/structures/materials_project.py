@@ -29,16 +29,28 @@ def _is_id(text: str) -> str:
     return text
 
 
+def _ids(given: Any) -> Any:
+    if not isinstance(given, (str, list, tuple)):
+        raise ValueError("write ids such as mp-2151, one or a list of them")
+    return [given] if isinstance(given, str) else given
+
+
+def _elements(system: Any) -> Any:
+    if not isinstance(system, (str, list, tuple)):
+        raise ValueError("write a chemical system such as Al-Mg, or a list of its elements")
+    return system.split("-") if isinstance(system, str) else system
+
+
 Ids = Annotated[
     tuple[Annotated[str, AfterValidator(_is_id)], ...],
-    BeforeValidator(lambda ids: [ids] if isinstance(ids, str) else ids),
+    BeforeValidator(_ids),
     Field(min_length=1),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
 ]
 
 System = Annotated[
     tuple[Element, ...],
-    BeforeValidator(lambda system: system.split("-") if isinstance(system, str) else system),
+    BeforeValidator(_elements),
     Field(min_length=1),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
 ]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from ase import Atoms
 from ase.geometry import minkowski_reduce
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from lammps_dpgen.errors import StructureError
 from lammps_dpgen.frame import Frame
@@ -16,6 +16,20 @@ from lammps_dpgen.structures.base import StructureSettings
 from lammps_dpgen.structures.cut import CutSettings, cut_frames
 from lammps_dpgen.structures.supercell import Row
 from lammps_dpgen.structures.variation import Sites, scaled
+
+
+def _terminations(given: Any) -> Any:
+    if given != "all" and not (
+        isinstance(given, (list, tuple)) and given and all(type(number) is int and number >= 0 for number in given)
+    ):
+        raise ValueError("write all, or a list of numbers from 0, such as [0]")
+    return given
+
+
+Terminations = Annotated[
+    Literal["all"] | tuple[Annotated[int, Field(ge=0)], ...],
+    BeforeValidator(_terminations),
+]
 
 
 class SlabSettings(CutSettings):
@@ -27,7 +41,7 @@ class SlabSettings(CutSettings):
     vacuum: float = Field(
         default=12.0, gt=0.0, le=200.0, description="Distance in Å between the outermost atoms across the vacuum."
     )
-    terminations: Literal["all"] | tuple[Annotated[int, Field(ge=0)], ...] = Field(
+    terminations: Terminations = Field(
         default="all",
         description="Which of pymatgen's different terminations of each plane: all, or their numbers from 0.",
     )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from itertools import product
 from math import gcd
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from ase import Atoms
 from ase.build import make_supercell
 from numpy.typing import NDArray
-from pydantic import AfterValidator, Field
+from pydantic import BeforeValidator, Field
 
 from lammps_dpgen.errors import StructureError
 from lammps_dpgen.structures.variation import VariationSettings
@@ -19,24 +19,35 @@ Count = Annotated[int, Field(ge=1)]
 Row = tuple[int, int, int]
 
 
-def _is_regular(matrix: tuple[Row, Row, Row]) -> tuple[Row, Row, Row]:
-    volume = round(float(np.linalg.det(np.array(matrix))))
+def _checked_repeat(repeat: Any) -> Any:
+    """Tell all that can be wrong in one sentence; pydantic would tell it for both forms."""
+    if _is_row(repeat):
+        if min(repeat) < 1:
+            raise ValueError("the numbers of cells must be at least 1")
+        return repeat
+    if not (isinstance(repeat, (list, tuple)) and len(repeat) == 3 and all(_is_row(row) for row in repeat)):
+        raise ValueError("write three numbers of cells, such as [2, 2, 2], or three rows of three integers")
+    volume = round(float(np.linalg.det(np.array(repeat))))
     if volume < 1:
         raise ValueError(
             f"the matrix has determinant {volume}: it must be above 0, the number of cells in the supercell; "
             "swap two rows if it is negative"
         )
-    return matrix
+    return repeat
+
+
+def _is_row(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == 3 and all(type(number) is int for number in value)
 
 
 #: Cells along the three vectors, or a 3x3 matrix of integers: its rows are the new vectors in terms of the old ones.
-Repeat = tuple[Count, Count, Count] | Annotated[tuple[Row, Row, Row], AfterValidator(_is_regular)]
+Repeat = tuple[Count, Count, Count] | tuple[Row, Row, Row]
 
 
 class SupercellSettings(VariationSettings):
     """Adds the supercell to what generators share."""
 
-    repeat: Repeat = Field(
+    repeat: Annotated[Repeat, BeforeValidator(_checked_repeat)] = Field(
         default=(1, 1, 1),
         description="Cells along the three cell vectors, such as [2, 2, 2], or three rows of integers, the vectors of "
         "the supercell in terms of the cell's, such as [[1, 0, 0], [1, 2, 0], [0, 0, 1]].",

@@ -34,7 +34,11 @@ Sites = Callable[[float], Atoms]
 
 
 def _scale(value: Any) -> Any:
-    return PAPER_SCALE if value == "paper" else value
+    if isinstance(value, (list, tuple)):
+        return value
+    if value != "paper":
+        raise ValueError("write a list of factors, such as [0.96, 1.0, 1.04], or the word paper")
+    return PAPER_SCALE
 
 
 _FACTORS = {"type": "array", "items": {"type": "number", "exclusiveMinimum": 0.2, "exclusiveMaximum": 5}, "minItems": 1}
