@@ -68,6 +68,9 @@ def run_label(
     view = open_view(f"label {source.name}")
     try:
         found = label_file(frames, settings, run, view, retry_failed=retry_failed)
+    except KeyboardInterrupt:
+        view.message(f"interrupted; labels are kept in {run.path}, the same command goes on")
+        raise
     finally:
         view.close()
     pairs = [(atoms, frame) for atoms, frame in zip(images, frames, strict=True) if frame.hash in found.labels]
