@@ -226,6 +226,7 @@ class TestCompositions:
             ({"composition": {"Al": 1.0}, "all_compositions": {"elements": ["Al", "Mg"]}}, "exclude each other"),
             ({"composition": {"Mg": 1.0}, "number": 2}, "would be identical"),
             ({"sites": ["Al"]}, "nothing replaces them"),
+            ({"element": None, "crystal": "hcp", "c": 5.0, "composition": {"Mg": 1.0}}, "needs a as well"),
         ],
     )
     def test_bad_settings(self, settings: dict[str, object], message: str) -> None:

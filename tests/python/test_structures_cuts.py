@@ -147,6 +147,17 @@ class TestHalves:
         volumes = [frame.volume for frame in frames]
         np.testing.assert_allclose(np.diff(volumes), volumes[1] - volumes[0])
 
+    def test_all_compositions_have_the_same_sites(self) -> None:
+        """9 Å are 3 cells of Al but 2 of Mg: cut is the mean crystal, once, and the displacement is not stretched."""
+        frames = halves(
+            crystal="fcc", miller=[1, 0, 0], thickness=9, displacements=[4], all_compositions={"elements": ["Al", "Mg"]}
+        )
+        assert {frame.n_atoms for frame in frames} == {12}
+        lengths = [np.cbrt(4 * volume) for volume in (A**3 / 4, np.sqrt(3) / 4 * C_OVER_A * A_MG**3)]
+        for frame, a in ((frames[0], lengths[0]), (frames[-1], lengths[1])):
+            assert np.diff(heights(frame)).max() == pytest.approx(a / 2 + 4.0)
+            assert frame.cell[2, 2] == pytest.approx(3 * a + 4.0)
+
     def test_seeds(self) -> None:
         settings = {"element": "Al", "miller": [1, 0, 0], "displacements": [1, 2], "perturb": {"displacement": 0.05}}
         hashes = [[f.hash for f in halves(seed=seed, **settings)] for seed in (1, 1, 2)]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from ase import Atoms
@@ -15,13 +14,14 @@ from lammps_dpgen.structures.base import Element
 from lammps_dpgen.structures.lattice import (
     CRYSTALS,
     Crystal,
-    Lattice,
     conventional_cell,
     is_hexagonal,
     lattice,
+    mean_volume,
     own_crystal,
 )
-from lammps_dpgen.structures.variation import Sites, VariationSettings, copies, variations
+from lammps_dpgen.structures.occupation import Counts
+from lammps_dpgen.structures.variation import Sites, VariationSettings, variations
 
 #: Makes the structures of a crystal cell: for the cell and its name, the name of each and its sites at every scale.
 Cut = Callable[[Atoms, str], list[tuple[str, Sites]]]
@@ -64,6 +64,8 @@ class CrystalSettings(VariationSettings):
                 raise ValueError(
                     f"c: only hcp and dhcp have a second lattice constant, the crystal is {self.chosen_crystal}"
                 )
+            if self.c is not None and self.a is None and self.element is None:
+                raise ValueError("c: without element it needs a as well, since each composition has its own lattice")
         return self
 
     @property
@@ -76,19 +78,28 @@ class CrystalSettings(VariationSettings):
         """The crystal that is asked for, or else the element's own; "" where neither says one."""
         return self.crystal or (own_crystal(self.element) if self.element else None) or ""
 
-    def lattice(self, composition: Mapping[str, float]) -> Lattice:
-        """Return the lattice of the element, or else of a composition, given by shares or counts."""
-        if self.element is not None:
-            composition = {self.element: 1.0}
-        total = sum(composition.values())
-        shares = {element: share / total for element, share in composition.items() if share}
-        return lattice(self.chosen_crystal, shares, self.a, self.c)
+    @property
+    def shares(self) -> dict[str, float]:
+        """The element that decides the lattice, or else equal shares of those that occupy the sites."""
+        deciding = (self.element,) if self.element is not None else self.elements
+        return {element: 1.0 / len(deciding) for element in deciding}
+
+    def stretch(self, counts: Counts) -> float:
+        """Return by how much the lengths at a composition differ from those of the mean crystal of :attr:`shares`."""
+        if self.element is not None or self.a is not None:
+            return 1.0
+        total = sum(counts.values())
+        shares = {element: count / total for element, count in counts.items()}
+        return float(np.cbrt(mean_volume(shares) / mean_volume(self.shares)))
 
 
 def crystal_frames(
     settings: CrystalSettings, cut: Cut, rng: np.random.Generator, *, cubic: bool = True
 ) -> Iterator[Frame]:
     """Yield the variations of everything that is cut from the crystal of the settings.
+
+    Without an element that decides the lattice, all is cut from the mean crystal, so that every composition has the
+    same sites, and then stretched to the volume of the composition.
 
     Parameters
     ----------
@@ -100,16 +111,7 @@ def crystal_frames(
     StructureError
         Two atoms are too close, or the composition does not fit the sites.
     """
-    symbol = settings.element or settings.elements[0]
-
-    @cache
-    def pieces(crystal: Lattice) -> list[tuple[str, Sites]]:
-        return cut(conventional_cell(crystal, symbol, cubic=cubic), crystal.kind)
-
-    for number, (name, sites) in enumerate(pieces(settings.lattice({symbol: 1.0}))):
-        if settings.element is not None:
-            yield from variations(sites, name, settings, rng)
-            continue
-        for counts in settings.counts(len(sites(1.0))):
-            name, sites = pieces(settings.lattice(counts))[number]
-            yield from copies(sites, counts, name, settings, rng)
+    crystal = lattice(settings.chosen_crystal, settings.shares, settings.a, settings.c)
+    symbol = next(iter(settings.shares))
+    for name, sites in cut(conventional_cell(crystal, symbol, cubic=cubic), crystal.kind):
+        yield from variations(sites, name, settings, rng, settings.stretch)

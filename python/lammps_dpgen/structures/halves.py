@@ -21,7 +21,7 @@ from lammps_dpgen.structures.variation import Sites, scaled
 LAYER_TOLERANCE = 0.05
 
 #: Displacements of the paper: 0.2 to 10 Å.
-PAPER_DISPLACEMENTS = {"start": 0.2, "stop": 10.0, "step": 0.2}
+PAPER_DISPLACEMENTS: Any = {"start": 0.2, "stop": 10.0, "step": 0.2}
 
 
 def _distances(value: Any) -> Any:
@@ -62,7 +62,7 @@ class HalvesSettings(CutSettings):
     """
 
     displacements: Distances = Field(
-        default=PAPER_DISPLACEMENTS,  # type: ignore[arg-type]
+        default=PAPER_DISPLACEMENTS,
         validate_default=True,
         description="Distances d in Å by which the upper half moves: a list, or {start, stop, step}, stop included.",
     )

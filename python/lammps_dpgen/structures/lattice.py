@@ -79,14 +79,18 @@ def lattice(crystal: str, composition: Mapping[str, float], a: float | None = No
     if a is not None:
         source: Source = "given"
     else:
-        volumes = [atomic_volume(element) for element in composition]
-        mean = sum(share * volume for share, (volume, _) in zip(composition.values(), volumes, strict=True))
-        a = float((mean / _volume_of_unit_a(crystal, c_over_a)) ** (1.0 / 3.0))
+        a = float(np.cbrt(mean_volume(composition) / _volume_of_unit_a(crystal, c_over_a)))
         own = len(composition) == 1 and own_crystal(next(iter(composition))) == crystal
-        source = "radius" if any(s == "radius" for _, s in volumes) else "reference" if own else "volume"
+        by_radius = any(atomic_volume(element)[1] == "radius" for element in composition)
+        source = "radius" if by_radius else "reference" if own else "volume"
     if not is_hexagonal(crystal):
         return Lattice(crystal, a, None, source)
     return Lattice(crystal, a, c or c_over_a * a, source)
+
+
+def mean_volume(composition: Mapping[str, float]) -> float:
+    """Return the mean volume per atom (Å³) at these shares: that of each element does not change in the alloy."""
+    return sum(share * atomic_volume(element)[0] for element, share in composition.items())
 
 
 def atomic_volume(element: str) -> tuple[float, Source]:

@@ -152,7 +152,13 @@ class VariationSettings(StructureSettings):
         return rng if self.seed is None else np.random.default_rng(self.seed)
 
 
-def variations(sites: Sites, kind: str, settings: VariationSettings, rng: np.random.Generator) -> Iterator[Frame]:
+def variations(
+    sites: Sites,
+    kind: str,
+    settings: VariationSettings,
+    rng: np.random.Generator,
+    stretch: Callable[[Counts], float] | None = None,
+) -> Iterator[Frame]:
     """Yield a frame for each composition, scale and copy.
 
     Parameters
@@ -161,6 +167,8 @@ def variations(sites: Sites, kind: str, settings: VariationSettings, rng: np.ran
         The ideal structure at each scale.
     kind
         What it is, such as ``fcc``; the name of a frame is ``<kind>-<formula>/<scale>/<copy>``.
+    stretch
+        Factor on the lengths at a composition, beside the scale; None: 1.
 
     Raises
     ------
@@ -168,21 +176,27 @@ def variations(sites: Sites, kind: str, settings: VariationSettings, rng: np.ran
         Two atoms are too close, or the composition does not fit the sites.
     """
     if not settings.is_occupied:
-        yield from copies(sites, None, kind, settings, rng)
+        yield from _copies(sites, None, kind, settings, rng)
         return
     for counts in settings.counts(len(site_indices(sites(1.0), settings.sites))):
-        yield from copies(sites, counts, kind, settings, rng)
+        factor = 1.0 if stretch is None else stretch(counts)
+        yield from _copies(sites, counts, kind, settings, rng, factor)
 
 
-def copies(
-    sites: Sites, counts: Counts | None, kind: str, settings: VariationSettings, rng: np.random.Generator
+def _copies(
+    sites: Sites,
+    counts: Counts | None,
+    kind: str,
+    settings: VariationSettings,
+    rng: np.random.Generator,
+    stretch: float = 1.0,
 ) -> Iterator[Frame]:
     """Yield a frame for each scale and copy at one composition, or at the structure's own; see `variations`."""
     pure = counts is not None and sum(count > 0 for count in counts.values()) == 1
     number = 1 if pure and settings.perturb.is_none else settings.number
     kind, _, variant = kind.partition("/")
     for scale in settings.scale:
-        ideal = sites(scale)
+        ideal = sites(scale * stretch)
         chosen = site_indices(ideal, settings.sites)
         for copy in range(number):
             atoms = ideal if counts is None else occupied(ideal, chosen, counts, rng)
