@@ -286,7 +286,8 @@ def _parsed(tags: dict[str, Any]) -> dict[str, Any]:
     from pymatgen.io.vasp.inputs import Incar
 
     try:
-        return dict(Incar(tags))
+        texts = {key: Incar.proc_val(key, value) for key, value in tags.items() if isinstance(value, str)}
+        return tags | texts
     except (ValueError, TypeError) as error:
         raise ConfigError(f"labeler vasp: the INCAR has a value that cannot be read: {error}") from error
 
