@@ -37,6 +37,8 @@ OWN_KEYS = (
     "sessions",
     "sessions_killed_or_running",
 )
+#: What the force errors were measured on where nothing better is there: two sets of frames, so that no ratio has a meaning.
+NEW_LABELS = "labels of the first and of the last pause, before they were trained on: different frames"
 #: Share of the MD steps, at the end, in which failed looks are counted.
 LATE = 0.2
 
@@ -95,9 +97,7 @@ def _force_rmse(record: RunRecord) -> tuple[float | None, float | None, str]:
         if math.isfinite(first) and math.isfinite(last):
             return first, last, parity.what
     before = [g.force_rmse_before for g in record.generations if g.force_rmse_before is not None]
-    after = [g.force_rmse_after for g in record.generations if g.force_rmse_after is not None]
-    basis = "new labels of the first generation before, of the last generation after its training"
-    return (before[0] if before else None), (after[-1] if after else None), basis if before or after else "unknown"
+    return (before[0], before[-1], NEW_LABELS) if before else (None, None, "unknown")
 
 
 def write_summary(summary: dict[str, Any], path: Path) -> None:
@@ -174,7 +174,7 @@ def _rmse_text(summary: dict[str, Any]) -> str:
     if first is None or last is None:
         return "unknown"
     text = f"{first:.4f} -> {last:.4f} eV/Å"
-    if last > 0:
+    if last > 0 and summary["force_rmse_basis"] != NEW_LABELS:
         text += f"  ({first / last:.1f} times better)" if first >= last else f"  ({last / first:.1f} times worse)"
     if random is not None:
         text += f"\n{random:.4f} with as many random labels"
