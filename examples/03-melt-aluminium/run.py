@@ -22,7 +22,7 @@ from lammps_dpgen.config import LearnConfig, load_config
 from lammps_dpgen.ensemble import Ensemble
 from lammps_dpgen.frame import LabelledFrame
 from lammps_dpgen.learning.ensembles import force_rmse, frame_error, open_ensemble
-from lammps_dpgen.noise import divert_library_output
+from lammps_dpgen.noise import divert_library_output, silence_exit
 from lammps_dpgen.report import build, print_summary
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.run_folder import RunFolder
@@ -49,6 +49,7 @@ def main() -> None:
         check(run, config, random=not arguments.no_random)
     print(f"report: {build(run.path)}")
     print_summary(run.path)
+    silence_exit()
 
 
 def write_config(run: RunFolder) -> Path:

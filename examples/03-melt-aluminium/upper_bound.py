@@ -17,6 +17,7 @@ from reference import HERE, reference_frames
 from run import HELD_OUT_SEED, HOLD, POOL_SEED, RAMP, SEEDS
 
 from lammps_dpgen.config import LearnConfig, load_config
+from lammps_dpgen.noise import silence_exit
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.run_folder import RunFolder
 
@@ -38,6 +39,7 @@ def main() -> None:
     result = {"force_rmse": rmse_of(models, held_out), "labels": number, "steps": steps, "models": len(models)}
     (HERE / "upper_bound.json").write_text(json.dumps(result, indent=1) + "\n")
     print(result)
+    silence_exit()
 
 
 if __name__ == "__main__":
