@@ -137,6 +137,7 @@ def test_final_training_ends_the_run_and_is_not_repeated(work: Work) -> None:
     assert [model.steps for model in final.models] == [300] * N_MODELS
     assert final.n_labels == n_labels
     assert final.force_rmse_after is None
+    assert in_order(["resume", "script_end", *["training"] * N_MODELS, "generation", "end"], work.kinds())
 
     work.md(script(20.0), ranks=2)  # nothing to learn: nothing to train
     assert assert_intact(work) == newest

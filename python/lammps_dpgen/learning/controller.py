@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
     from lammps_dpgen import _core
 
+#: Reason of the last event of a run that somebody stopped; its cause says how.
+INTERRUPTED = "interrupted"
+
 #: Energies of LAMMPS and of an independent evaluation of the same model may differ by this much, eV/atom.
 SAME_ENERGY = 1e-5
 
@@ -63,9 +66,13 @@ def learn(script: Path, config: LearnConfig, variables: Mapping[str, list[str]],
     run = RunFolder(config.run_folder)
     with ExitStack() as stack:
         stack.enter_context(divert_library_output(run.path / "log.libraries"))
+        interrupts = Interrupts()
+        stack.enter_context(interrupts.taken())
         desks: list[Desk] = []
         on_root(comm, lambda: desks.append(open_desk(script, config, stack)))
-        code = LearningRun(script, config, variables, comm, desks[0] if desks else None).run()
+        if desks:
+            stack.enter_context(interrupts.watched(run))
+        code = LearningRun(script, config, variables, comm, desks[0] if desks else None, interrupts).run()
     on_root(comm, lambda: _report(run))
     return code
 
@@ -79,7 +86,13 @@ class LearningRun:
     """One walker on all ranks of a communicator; `desk` is None except on rank 0."""
 
     def __init__(
-        self, script: Path, config: LearnConfig, variables: Mapping[str, list[str]], comm: MPI.Comm, desk: Desk | None
+        self,
+        script: Path,
+        config: LearnConfig,
+        variables: Mapping[str, list[str]],
+        comm: MPI.Comm,
+        desk: Desk | None,
+        interrupts: Interrupts,
     ) -> None:
         self._script, self._config, self._variables, self._comm, self._desk = script, config, variables, comm, desk
         self._run_folder = RunFolder(config.run_folder)
@@ -87,7 +100,7 @@ class LearningRun:
         self._trajectory: Trajectory | None = None
         self._hashes: tuple[str, ...] = ()
         self._error: BaseException | None = None
-        self._interrupts = Interrupts()
+        self._interrupts = interrupts
         self._ended = ""
         self._looks = 0
         self._deviation_seconds = self._pause_seconds = 0.0
@@ -115,8 +128,10 @@ class LearningRun:
                 raise readable from None
         if self._looks and not self._ended and not self._anywhere(self._error is not None):
             self._finish()
-        on_root(self._comm, self._close_books)
         first = next((error for error in self._comm.allgather(self._error) if error is not None), None)
+        if first is not None:
+            self._fail(first)
+        on_root(self._comm, self._close_books)
         if first is not None:
             raise first
         if self._looks == 0:
@@ -128,15 +143,22 @@ class LearningRun:
 
     def _begin(self) -> tuple[str, ...]:
         assert self._desk is not None
-        return self._desk.begin(self._comm.size)
+        try:
+            return self._desk.begin(self._comm.size)
+        except BaseException as error:
+            self._fail(error)
+            with suppress(DpgenError):  # the books can be what is broken
+                self._close_books()
+            raise
 
     def _finish(self) -> None:
         """Make the final models on rank 0; an error there, or an interrupt, is one of the run."""
 
         def finish() -> None:
             assert self._desk is not None
+            assert self._session is not None
             with self._interrupts.raised():
-                self._desk.finish()
+                self._desk.finish(self._session.step)
 
         try:
             with self._interrupts.noted():
@@ -146,11 +168,15 @@ class LearningRun:
 
     def _close_books(self) -> None:
         assert self._desk is not None
-        assert self._session is not None
-        reason = self._ended or ("error" if self._error is not None else "end of script")
+        reason = self._ended or ("end of script" if self._error is None else "error")
+        if isinstance(self._error, KeyboardInterrupt):
+            reason = INTERRUPTED
         cause = "" if self._error is None else str(self._error)
-        self._desk.note_runs_without_fix(self._session.api.runs_without_fix)
-        self._desk.close(self._session.step, reason, cause, self._deviation_seconds, self._pause_seconds)
+        step = -1
+        if self._session is not None:
+            step = self._session.step
+            self._desk.note_runs_without_fix(self._session.api.runs_without_fix)
+        self._desk.close(step, reason, cause, self._deviation_seconds, self._pause_seconds)
 
     # ---- looks -------------------------------------------------------------------------------------------------------
 

@@ -159,8 +159,10 @@ class Desk:
         self.view.phase("MD", self._script.name)
         self._write_status("MD", step)
 
-    def finish(self) -> None:
+    def finish(self, step: int) -> None:
         """Make the final models when the script has run to its end, where the configuration asks for them."""
+        self.looks.flush()
+        self.logbook.write("script_end", step)
         if self.learner.finish():
             self.show_totals()
 

@@ -47,6 +47,7 @@ def sessions(events: Sequence[Event]) -> tuple[int, int]:
 #: To which part the time before an event belongs.
 _ENDED_BY = {
     "pause": "md",
+    "script_end": "md",
     "selection": "labels",
     "label": "labels",
     "set_aside": "labels",
@@ -71,7 +72,7 @@ def wall_by_generation(events: Sequence[Event]) -> list[GenerationCost]:
     for event in events:
         part = _ENDED_BY.get(event.kind)
         if event.kind == "end" and before is not None and before.kind in ("run", "resume"):
-            part = "md"
+            part = "md"  # by a limit or an interrupt
         if part is not None and before is not None:
             cost = costs.setdefault(current, GenerationCost(current))
             setattr(cost, part, getattr(cost, part) + (event.time - before.time).total_seconds())
