@@ -7,11 +7,18 @@ import random
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from typing import TypeAlias
 
 import psutil
 import pytest
 from learning_runs import ATOMS, NVT, PAIR, Work, assert_intact, fix
+
+from conftest import BIN, start
+
+#: Ends a run from outside.
+End: TypeAlias = Callable[[Work, subprocess.Popen[bytes]], None]
 
 #: What each kill hits.
 TARGETS = ["ranks", "all", "launcher", "all", "ranks"]
@@ -114,19 +121,33 @@ def test_killed_anywhere_it_goes_on(work: Work) -> None:
     assert not work.processes()
 
 
-def interrupt(work: Work, script: str, kind: str) -> None:
-    """Run a script and press Ctrl-C a moment after an event: all ranks and workers must end."""
+def press_ctrl_c(work: Work, process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGINT)
+
+
+def send_sigterm(work: Work, process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+
+
+def ask_to_stop(work: Work, process: subprocess.Popen[bytes]) -> None:
+    said = start([BIN / "lammps-dpgen", "stop", "run"], work.folder, work.env, PATIENCE, True).output
+    assert "interrupted by lammps-dpgen stop" in said
+    assert not work.run.lock_file.exists()
+
+
+def interrupt(work: Work, script: str, kind: str, end: End = press_ctrl_c) -> None:
+    """Run a script and end it a moment after an event: all ranks and workers must end."""
     (work.folder / "in.x").write_text(script)
     with launch(work) as process:
         wait_for(work, process, kind, 2.0)
         assert process.poll() is None
-        process.send_signal(signal.SIGINT)
+        end(work, process)
         try:
             process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             for one in work.processes():
                 one.kill()
-            pytest.fail(f"Ctrl-C after the event '{kind}' did not end the run")
+            pytest.fail(f"{end.__name__} after the event '{kind}' did not end the run")
     assert process.returncode != 0
     assert_nothing_left(work)
 
@@ -142,3 +163,18 @@ def test_interrupted_by_the_user_in_the_md(work: Work) -> None:
     script = ATOMS + PAIR + fix("trust 8.0 9.0 stop failed") + NVT.format(t=300) + "run 1000000\n"
     interrupt(work, script, "run")
     assert assert_intact(work) == 0
+
+
+@pytest.mark.parametrize(("end", "cause"), [(send_sigterm, "SIGTERM"), (ask_to_stop, "lammps-dpgen stop")])
+def test_ended_from_outside_in_the_md(work: Work, end: End, cause: str) -> None:
+    script = ATOMS + PAIR + fix("trust 8.0 9.0 stop failed") + NVT.format(t=300) + "run 1000000\n"
+    interrupt(work, script, "run", end)
+    assert assert_intact(work) == 0
+    if end is ask_to_stop:  # mpirun does not pass on SIGTERM: it ends its ranks
+        assert (work.last("end")["reason"], work.last("end")["cause"]) == ("interrupted", cause)
+
+
+def test_ended_by_the_command_in_a_training(work: Work) -> None:
+    interrupt(work, SCRIPT, "label", ask_to_stop)
+    assert assert_intact(work) == 0
+    assert work.last("end")["reason"] == "interrupted"

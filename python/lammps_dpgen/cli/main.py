@@ -56,8 +56,9 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     except SystemExit as end:  # typer has told what was wrong with the command line
         return end.code if isinstance(end.code, int) else 0
-    except KeyboardInterrupt:
-        print("lammps-dpgen: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        how = f" by {interrupt}" if str(interrupt) else ""
+        print(f"lammps-dpgen: interrupted{how}", file=sys.stderr)
         return 130
     except DpgenError as error:
         if session.debug:
@@ -191,7 +192,9 @@ def label(
 @app.command()
 def structures(
     config: Annotated[Path, typer.Argument(help="Any configuration with structures (YAML).")],
-    preview: Annotated[bool, typer.Option("--preview", help="Draw one frame of each structure: see --picture.")] = False,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Draw one frame of each structure: see --picture.")
+    ] = False,
     picture: Annotated[Path, typer.Option(help="Where --preview draws to, a PNG.")] = Path("structures.png"),
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write all frames to this file, as extended XYZ.")
@@ -201,6 +204,17 @@ def structures(
     from lammps_dpgen.cli.structures import run_structures
 
     run_structures(config, picture if preview else None, output)
+
+
+@app.command()
+def stop(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait until the job has ended.")] = False,
+) -> None:
+    """End a running job cleanly: at the next look of the MD, at once in labels and trainings."""
+    from lammps_dpgen.cli.stop import run_stop
+
+    raise typer.Exit(run_stop(run_folder, wait=not no_wait))
 
 
 @app.command()

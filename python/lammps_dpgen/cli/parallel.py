@@ -114,7 +114,8 @@ def _all_ranks_arrive(world: MPI.Comm) -> bool:
 
 def _tell(error: BaseException, place: str, debug: bool) -> None:
     if isinstance(error, KeyboardInterrupt):
-        print(f"lammps-dpgen{place}: interrupted", file=sys.stderr)
+        how = f" by {error}" if str(error) else ""
+        print(f"lammps-dpgen{place}: interrupted{how}", file=sys.stderr)
     elif isinstance(error, DpgenError) and not debug:
         print(f"lammps-dpgen{place}: {error}", file=sys.stderr)
     else:

@@ -16,6 +16,7 @@ from lammps_dpgen.execution.base import Executor
 from lammps_dpgen.frame import Frame
 from lammps_dpgen.learning.checks import check_and_label, check_part
 from lammps_dpgen.learning.generations import publish_generation, train_generation
+from lammps_dpgen.learning.interrupts import Interrupts
 from lammps_dpgen.learning.labels import LabelResult, Sleep, sleep_between_polls
 from lammps_dpgen.learning.logbook import Logbook
 from lammps_dpgen.learning.models import link_generation
@@ -47,8 +48,11 @@ def bootstrap(config: BootstrapConfig, *, progress: View | None = None) -> Gener
         No label or not enough trained models; what was stored is kept.
     """
     run = RunFolder(config.run_folder).create()
+    interrupts = Interrupts()
     with (
+        interrupts.taken(),
         run.lock(),
+        interrupts.watched(run),
         Ledger.open(run.ledger, config_hash=config.config_hash()) as ledger,
         Journal(run.journal) as journal,
     ):

@@ -12,6 +12,7 @@ from lammps_dpgen.errors import ConfigError
 from lammps_dpgen.execution.base import Executor
 from lammps_dpgen.frame import Frame, Label
 from lammps_dpgen.learning.checks import check_and_label
+from lammps_dpgen.learning.interrupts import Interrupts
 from lammps_dpgen.learning.labels import LabelResult, sleep_between_polls
 from lammps_dpgen.learning.logbook import Logbook
 from lammps_dpgen.learning.workers import label_executor
@@ -65,8 +66,11 @@ def label_file(
     """
     _refuse_bad_frames(frames, config)
     run.create()
+    interrupts = Interrupts()
     with (
+        interrupts.taken(),
         run.lock(),
+        interrupts.watched(run),
         Ledger.open(run.ledger, config_hash=config.config_hash()) as ledger,
         Journal(run.journal) as journal,
         label_executor(config) as executor,

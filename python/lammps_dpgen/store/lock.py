@@ -138,6 +138,17 @@ def owner_of(path: Path) -> LockOwner | None:
         return None
 
 
+def heartbeat_age(path: Path) -> float | None:
+    """Return the seconds since the lock file `path` was touched, by this machine's clock; None: there is no lock.
+
+    It only looks. A clock that is wrong by minutes against the file server's makes the age wrong by as much.
+    """
+    try:
+        return max(0.0, time.time() - path.stat().st_mtime)
+    except OSError:
+        return None
+
+
 def owner_runs(owner: LockOwner) -> bool | None:
     """Tell whether the owner's process runs; None if it belongs to another machine or container."""
     if (owner.host, owner.processes) != (platform.node(), _process_table()):

@@ -120,6 +120,19 @@ class LedgerReader:
             query = query.where(schema.events.c.kind == kind)
         return [rows.event_from(row) for row in self._fetch(query)]
 
+    def latest_event(self, kind: str) -> Event | None:
+        """Return the newest event of a kind, or None."""
+        table = schema.events
+        query = select(table).where(table.c.kind == kind).order_by(table.c.number.desc()).limit(1)
+        return next((rows.event_from(row) for row in self._fetch(query)), None)
+
+    def event_counts(self) -> dict[str, int]:
+        """Return how many events of each kind there are, from an index alone."""
+        kind = schema.events.c.kind
+        with self._database.read() as connection:
+            query = select(kind, func.count().label("total")).group_by(kind)
+            return {row.kind: row.total for row in connection.execute(query)}
+
     def counts(self) -> Counts:
         """Return how much there is of everything, all from one consistent state and from indexes alone."""
         frames, labels = schema.frames, schema.labels
