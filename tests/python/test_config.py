@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pytest
 import yaml
@@ -16,6 +16,7 @@ from lammps_dpgen.errors import ConfigError
 from lammps_dpgen.labeling.base import LabelerSettings
 from lammps_dpgen.labeling.files import config_folder
 from lammps_dpgen.training.base import TrainerSettings
+from lammps_dpgen.training.deepmd_settings import DeepmdSettings
 
 MINIMAL: dict[str, Any] = {
     "run_folder": "run",
@@ -205,6 +206,7 @@ def test_missing_and_unreadable_files(tmp_path: Path) -> None:
         ({"run_folder": 3}, "a path is a text"),
         ({"structures": [{"generator": "crystal", "element": "Al"}], "initial_models": ["a.pb"]}, "exclude each other"),
         ({"initial_models": ["a.pb"]}, "names 1 files for an ensemble of 4"),
+        ({"initial_models": ["a.pb", "b.pth"], "models": 2}, "trainer fitter makes .pb models"),
         ({"audit": {"share": 1.5}}, "less than or equal to 1"),
         ({"selection": {"method": "best"}}, "'farthest_point' or 'random'"),
         ({"safe_points": {"sanity": {"max_force": ".nan"}}}, "max_force"),
@@ -212,6 +214,17 @@ def test_missing_and_unreadable_files(tmp_path: Path) -> None:
 )
 def test_bad_values(tmp_path: Path, change: dict[str, Any], expected: str) -> None:
     assert expected in refusal(tmp_path, {**MINIMAL, **change})
+
+
+def test_initial_models_of_the_trainers_own_kind(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, {**MINIMAL, "models": 2, "initial_models": ["a.pb", "b.pb"]}), LearnConfig)
+    assert [model.name for model in config.initial_models] == ["a.pb", "b.pb"]
+    assert config.trainer.model_suffix == ".pb"
+
+
+@pytest.mark.parametrize(("backend", "suffix"), [("tensorflow", ".pb"), ("pytorch", ".pth")])
+def test_models_have_the_suffix_of_the_backend(backend: Literal["tensorflow", "pytorch"], suffix: str) -> None:
+    assert DeepmdSettings(backend=backend).model_suffix == suffix
 
 
 def test_bootstrap_needs_structures(tmp_path: Path) -> None:

@@ -214,6 +214,17 @@ def test_links_follow_the_generation(folder: RunFolder) -> None:
     assert sorted(path.name for path in folder.models.iterdir()) == ["0.pb", "1.pb", "g000", "g001"]
 
 
+def test_links_have_the_suffix_of_the_models(folder: RunFolder) -> None:
+    """DeePMD-kit knows the backend of a model by the suffix of the name it is given, here that of the link."""
+    models = [folder.models_of(0) / f"model_{i}.pth" for i in range(2)]
+    models[0].parent.mkdir()
+    for model in models:
+        model.write_text(model.name)
+    assert folder.link_models(models) == [folder.models / "0.pth", folder.models / "1.pth"]
+    assert folder.model_link(1, ".pth").read_text() == "model_1.pth"
+    assert not folder.model_link(1).exists()
+
+
 def test_no_link_is_touched_when_a_model_is_missing(folder: RunFolder) -> None:
     model = folder.models / "a.pb"
     model.write_text("model")

@@ -106,6 +106,14 @@ class LearnConfig(BaseConfig):
                 f"initial_models names {len(self.initial_models)} files for an ensemble of {self.models}; "
                 "give one file per model, or set models"
             )
+        suffix = self.trainer.model_suffix
+        for model in self.initial_models:
+            if model.suffix != suffix:
+                raise ValueError(
+                    f"initial_models names {model}, but trainer {self.trainer.name} makes {suffix} models with these "
+                    "settings: scripts name the models by links with this suffix, which must not change at the first "
+                    f"swap. Convert the models to {suffix} ('dp convert-backend'), or let the trainer use their backend"
+                )
         return self
 
     def bootstrap(self) -> BootstrapConfig | None:

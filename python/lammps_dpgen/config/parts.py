@@ -15,6 +15,7 @@ from lammps_dpgen.config.base import Duration, FilePath, Section
 from lammps_dpgen.errors import DpgenError
 from lammps_dpgen.labeling.service import SERVICE as LABEL_SERVICE
 from lammps_dpgen.part import PartSettings
+from lammps_dpgen.training.base import TrainerSettings
 from lammps_dpgen.training.service import SERVICE as TRAIN_SERVICE
 
 
@@ -100,6 +101,12 @@ class TrainerSection(PartSection):
     timeout: Duration = 14400.0
     """Wall time after which the training of one model is stopped and counts as failed (seconds, or a text such as
     "2h")."""
+
+    @property
+    def model_suffix(self) -> str:
+        """Suffix of the models that it makes."""
+        settings: TrainerSettings = registry.load(self.group, self.name).Settings.model_validate(self.settings)
+        return settings.model_suffix
 
 
 class StructureSection(Section):

@@ -1,5 +1,7 @@
 """The model files of a run: ``models/gNNN/model_I.pb`` for good, and ``models/I.pb`` as links to the newest ones.
 
+Models of other backends than TensorFlow keep their own suffix, in the links too.
+
 Scripts name the links, so that a ``pair_style`` or ``fix dpgen`` that is issued again gets the current generation.
 """
 

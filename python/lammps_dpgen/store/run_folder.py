@@ -68,7 +68,7 @@ class RunFolder:
 
     @property
     def models(self) -> Path:
-        """Folder of the links ``I.pb`` to the current models, and of one folder per generation."""
+        """Folder of the links ``I.pb`` to the current models (with their suffix), and of one folder per generation."""
         return self.path / "models"
 
     @property
@@ -113,9 +113,12 @@ class RunFolder:
         """Return the training folder of one model of a generation."""
         return self.training / f"g{generation:03d}" / f"model_{index}"
 
-    def model_link(self, index: int) -> Path:
-        """Return the stable path of a model; scripts name it, and it links to the current generation."""
-        return self.models / f"{index}.pb"
+    def model_link(self, index: int, suffix: str = ".pb") -> Path:
+        """Return the stable path of a model; scripts name it, and it links to the current generation.
+
+        The suffix is that of the model file, by which DeePMD-kit knows the backend.
+        """
+        return self.models / f"{index}{suffix}"
 
     def lock(self, stale_after: float = STALE_AFTER) -> AbstractContextManager[RunLock]:
         """Hold the folder's lock as a context; see :func:`lammps_dpgen.store.lock.hold`.
@@ -132,7 +135,7 @@ class RunFolder:
         return owner_of(self.lock_file)
 
     def link_models(self, models: Sequence[Path | str]) -> list[Path]:
-        """Let ``models/I.pb`` point to the given models, each replaced in one step.
+        """Let ``models/I.pb`` (or ``I.pth`` ...: the models' own suffix) point to the given models, each in one step.
 
         A kill in between leaves links of two generations; a run links again when it goes on.
 
@@ -157,7 +160,7 @@ class RunFolder:
                 raise StoreError(f"model {target} does not exist; it cannot become a current model of {self.path}")
         links = []
         for index, target in enumerate(targets):
-            link = self.model_link(index)
+            link = self.model_link(index, target.suffix)
             temporary = link.with_name(f".{link.name}.{uuid.uuid4().hex}")
             try:
                 temporary.symlink_to(os.path.relpath(target, link.parent))  # relative: the folder can be moved

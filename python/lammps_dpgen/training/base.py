@@ -16,6 +16,11 @@ class TrainerSettings(PartSettings):
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
+    @property
+    def model_suffix(self) -> str:
+        """Suffix of the model files, by which DeePMD-kit knows the backend; scripts name models by links with it."""
+        return ".pb"
+
 
 @dataclass(frozen=True)
 class TrainingJob:

@@ -152,6 +152,11 @@ class DeepmdSettings(TrainerSettings):
     disp_freq: int = Field(default=100, ge=1)
     """Steps between two lines of the learning curve, lowered to a divisor of the number of steps."""
 
+    @property
+    def model_suffix(self) -> str:
+        """That of the backend."""
+        return {"tensorflow": ".pb", "pytorch": ".pth"}[self.backend]
+
     @model_validator(mode="after")
     def _check_together(self) -> DeepmdSettings:
         if self.input is not None:
