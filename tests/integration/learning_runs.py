@@ -145,6 +145,27 @@ class Work:
         return found
 
 
+def ase_labeler(work: Work, body: str, **section: object) -> dict[str, object]:
+    """Return the section of a labeler whose ASE calculator is EMT, except for what `body` does before."""
+    (work.folder / "own_calculator.py").write_text(
+        "import time\n"
+        "from pathlib import Path\n"
+        "from ase.calculators.emt import EMT\n"
+        f"HERE = Path({str(work.folder)!r})\n"
+        "class Own(EMT):\n"
+        "    def calculate(self, atoms=None, properties=('energy',), system_changes=()):\n"
+        f"        {body}\n"
+        "        super().calculate(atoms, properties, system_changes)\n"
+    )
+    work.env["PYTHONPATH"] = str(work.folder)
+    return {"name": "ase", "settings": {"calculator": "own_calculator:Own", "trial": False}, **section}
+
+
+def trainer(**change: object) -> dict[str, object]:
+    """Return the section of the trainer with other settings."""
+    return {"name": "deepmd", "settings": {**BASE["trainer"]["settings"], **change}}
+
+
 def assert_intact(work: Work) -> int:
     """Check that ledger, model files, links and data agree; return the number of the newest generation."""
     run = work.run

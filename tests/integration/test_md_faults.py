@@ -2,29 +2,9 @@
 
 from __future__ import annotations
 
-from learning_runs import ATOMS, BASE, INITIAL_MODELS, NVT, PAIR, Work, assert_intact, fix
+from learning_runs import ATOMS, INITIAL_MODELS, NVT, PAIR, Work, ase_labeler, assert_intact, fix, trainer
 
 ALWAYS_CANDIDATES = ATOMS + PAIR + fix("trust 0.02 5.0 stop candidates 2") + NVT.format(t=900)
-
-
-def ase_labeler(work: Work, body: str, **section: object) -> dict[str, object]:
-    """Return the section of a labeler whose ASE calculator is EMT, except for what `body` does before."""
-    (work.folder / "own_calculator.py").write_text(
-        "import time\n"
-        "from pathlib import Path\n"
-        "from ase.calculators.emt import EMT\n"
-        f"HERE = Path({str(work.folder)!r})\n"
-        "class Own(EMT):\n"
-        "    def calculate(self, atoms=None, properties=('energy',), system_changes=()):\n"
-        f"        {body}\n"
-        "        super().calculate(atoms, properties, system_changes)\n"
-    )
-    work.env["PYTHONPATH"] = str(work.folder)
-    return {"name": "ase", "settings": {"calculator": "own_calculator:Own", "trial": False}, **section}
-
-
-def trainer(**change: object) -> dict[str, object]:
-    return {"name": "deepmd", "settings": {**BASE["trainer"]["settings"], **change}}
 
 
 def test_every_label_fails(fresh_work: Work) -> None:

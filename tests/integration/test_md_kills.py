@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import psutil
 import pytest
-from learning_runs import ATOMS, NVT, PAIR, Work, assert_intact, fix
+from learning_runs import ATOMS, INITIAL_MODELS, NVT, PAIR, Work, ase_labeler, assert_intact, fix, trainer
 
 from conftest import BIN, start
 
@@ -64,6 +64,8 @@ def launch(work: Work) -> subprocess.Popen[bytes]:
         stdout=nowhere,
         stderr=nowhere,
         start_new_session=True,
+        # A shell that starts the tests in the background has its children ignore Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -157,12 +159,45 @@ def test_interrupted_by_the_user_in_a_training(work: Work) -> None:
     assert assert_intact(work) == 0
     with work.ledger() as ledger:
         assert ledger.counts().untrained > 0
+    paid = work.label_log()
+    work.configure(limits={"generations": 1})
+    again = work.md(SCRIPT, ranks=RANKS, check=False)
+    assert again.returncode == 1, again.output  # the limit
+    assert assert_intact(work) == 1
+    assert work.label_log() == paid
+
+
+def test_interrupted_by_the_user_in_a_label(fresh_work: Work) -> None:
+    """The frames are chosen and stay chosen; the next start labels them first."""
+    work = fresh_work
+    wait = work.folder / "wait"
+    wait.touch()
+    labeler = ase_labeler(work, "while (HERE / 'wait').exists(): time.sleep(0.1)")
+    work.configure(
+        initial_models=INITIAL_MODELS, labeler=labeler, trainer=trainer(numb_steps=600), limits={"generations": 1}
+    )
+    interrupt(work, SCRIPT, "selection")
+    with work.ledger() as ledger:
+        counts, chosen = ledger.counts(), {stored.hash for stored in ledger.frames("selected")}
+    assert counts.labels == counts.failures == 0
+    assert len(chosen) == 4
+    assert work.kinds()[-1] == "end"
+
+    wait.unlink()
+    again = work.md(SCRIPT, ranks=RANKS, check=False)
+    assert again.returncode == 1, again.output  # the limit
+    assert assert_intact(work) == 1
+    with work.ledger() as ledger:
+        assert {stored.frame_hash for stored in ledger.labels()} == chosen
 
 
 def test_interrupted_by_the_user_in_the_md(work: Work) -> None:
     script = ATOMS + PAIR + fix("trust 8.0 9.0 stop failed") + NVT.format(t=300) + "run 1000000\n"
     interrupt(work, script, "run")
     assert assert_intact(work) == 0
+    assert work.kinds()[-1] == "end"
+    work.md(script.replace("1000000", "20"), ranks=RANKS)
+    assert work.last("end")["reason"] == "end of script"
 
 
 @pytest.mark.parametrize(("end", "cause"), [(send_sigterm, "SIGTERM"), (ask_to_stop, "lammps-dpgen stop")])
