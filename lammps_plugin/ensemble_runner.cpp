@@ -52,6 +52,13 @@ void EnsembleRunner::capture_pair_forces()
   for (std::size_t k = 0; k < captured_.size(); ++k) captured_[k] = f[k] * units_.force;
 }
 
+void EnsembleRunner::add_pair_forces()
+{
+  const double *f = atom->f[0];
+  const std::size_t n = 3 * static_cast<std::size_t>(atom->nlocal + atom->nghost);
+  for (std::size_t k = 0; k < std::min(n, captured_.size()); ++k) captured_[k] += f[k] * units_.force;
+}
+
 void EnsembleRunner::decide_reuse(bool allowed)
 {
   double difference = 0.0;

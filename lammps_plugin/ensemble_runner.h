@@ -26,6 +26,8 @@ class EnsembleRunner : protected Pointers {
 
   /// Copies the pair style's forces of this rank (local and ghost) as model 1's prediction, before anyone changes them.
   void capture_pair_forces();
+  /// Adds the pair style's forces at another level of r-RESPA to those that were captured.
+  void add_pair_forces();
   /// Compares model 1 with the captured forces on all ranks, and uses them from now on if they agree and that is
   /// `allowed`.
   void decide_reuse(bool allowed);

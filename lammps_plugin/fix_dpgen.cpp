@@ -1,8 +1,9 @@
-// The fix in the loop: when it looks, what the models say, and which class of frame that is.
+// The fix in the loop: what it needs of the run, when it looks, and what follows.
 #include "fix_dpgen_state.h"
 
 #include "look_listener.h"
 #include "neigh_request.h"
+#include "replica_drivers.h"
 
 #include "atom.h"
 #include "comm.h"
@@ -10,6 +11,7 @@
 #include "error.h"
 #include "force.h"
 #include "group.h"
+#include "input.h"
 #include "memory.h"
 #include "modify.h"
 #include "neigh_list.h"
@@ -76,9 +78,7 @@ FixDpgen::FixDpgen(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg), sta
   try {
     s.units = units_of(*force);
     s.options = FixDpgenOptions::parse(narg - 3, arg + 3, atom->ntypes, 1.0 / s.units.force);
-    if (s.options.trust.virial && igroup != 0)
-      throw dpgen::InputError("vtrust with group '" + std::string(group->names[igroup]) +
-                              "': the virial belongs to all atoms; use group all or no vtrust");
+    check_group();
     s.device = rank_on_node(world);
     s.runner =
         std::make_unique<EnsembleRunner>(lmp, dpgen::load_ensemble(s.options.models, {s.device, {}}), s.options.types);
@@ -92,6 +92,15 @@ FixDpgen::FixDpgen(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg), sta
   s.every = peratom_freq = s.options.every;
   comm_reverse = 3 * s.runner->ensemble().n_models();
   grow_spread();
+}
+
+/* ---------------------------------------------------------------------- */
+
+void FixDpgen::check_group() const
+{
+  if (state_->options.trust.virial && igroup != 0)
+    throw dpgen::InputError("vtrust with group '" + std::string(group->names[igroup]) +
+                            "': the virial belongs to all atoms; use group all or no vtrust");
 }
 
 /* ---------------------------------------------------------------------- */
@@ -131,6 +140,7 @@ void FixDpgen::fail_together(const std::string &message)
 void FixDpgen::init()
 {
   State &s = *state_;
+  note_driver();
   const double cutoff = s.runner->ensemble().cutoff() / s.units.length;
   if (atom->molecular != Atom::ATOMIC)
     for (int k = 1; k < 4; ++k)
@@ -149,7 +159,10 @@ void FixDpgen::init()
     error->warning(FLERR, "Fix dpgen {}: pairs are excluded from the neighbor lists; the models do not see them", id);
 
   s.respa = utils::strmatch(update->integrate_style, "^respa");
-  auto *request = neighbor->add_request(this, NeighConst::REQ_FULL);
+  // LAMMPS would make the half lists of r-RESPA's inner and outer forces out of a full one that is always there, and
+  // cannot: with r-RESPA the list is built when it is needed.
+  const int when = s.respa ? NeighConst::REQ_OCCASIONAL : 0;
+  auto *request = neighbor->add_request(this, NeighConst::REQ_FULL | when);
   if (shortest_pair_cutoff() < cutoff * (1.0 - 1e-10)) {    // 1e-10: square roots
     // LAMMPS wants a list of its own to end one skin before the ghosts do.
     const double needed = cutoff + 2.0 * neighbor->skin;
@@ -164,6 +177,23 @@ void FixDpgen::init()
   open_files();
   if (group->count(igroup) == 0.0 && atom->natoms > 0)
     error->all(FLERR, "Fix dpgen {}: group '{}' has no atoms", id, group->names[igroup]);
+}
+
+/* ----------------------------------------------------------------------
+   LAMMPS' input still holds the words of the command that drives the atoms.
+   A rerun cannot be stopped, and a stop must not wait for later commands.
+   A replica that stops alone would leave the others waiting for it.
+------------------------------------------------------------------------- */
+
+void FixDpgen::note_driver()
+{
+  State &s = *state_;
+  const std::string driver = lmp->input->command ? lmp->input->command : "";
+  s.rerun = driver == "rerun";
+  for (const char *name : replica_drivers)
+    if (driver == name && s.options.stop != FixDpgenOptions::Stop::never)
+      error->all(FLERR, "Fix dpgen {}: command {} cannot end cleanly when one replica does; use 'stop never'", id,
+                 driver);
 }
 
 /* ----------------------------------------------------------------------
@@ -195,8 +225,11 @@ void FixDpgen::setup_pre_reverse(int, int)
 {
   State &s = *state_;
   s.runner->forget_reuse();
-  s.captured = force->pair && !s.respa;
-  if (s.captured) s.runner->capture_pair_forces();
+  // r-RESPA comes here once per level; what the levels have in common is the pair style.
+  const bool next_level = s.respa && s.captured;
+  s.captured = force->pair;
+  if (next_level) s.runner->add_pair_forces();
+  else if (s.captured) s.runner->capture_pair_forces();
 }
 
 /* ----------------------------------------------------------------------
@@ -215,12 +248,16 @@ bool FixDpgen::only_pair_forces() const
 void FixDpgen::setup(int)
 {
   State &s = *state_;
-  s.stored_in_run = 0;
-  s.nan_said = false;
-  s.stop = StopReason::none;
+  if (!s.rerun || !s.under_way) {    // a rerun sets up every frame
+    s.stored_in_run = 0;
+    s.nan_said = false;
+    s.stop = StopReason::none;
+  }
+  s.under_way = true;
   if (!look_step() && !s.captured) return;
 
   evaluate(true);
+  s.captured = false;
   if (!look_step()) return;
   const dpgen::Deviation before = s.deviation;
   judge();
@@ -302,22 +339,6 @@ void FixDpgen::min_post_force(int)
 }
 
 /* ----------------------------------------------------------------------
-   The models on the atoms as they are. At setup the pair style's forces
-   are compared with model 1, which is all that is asked between two looks.
-------------------------------------------------------------------------- */
-
-void FixDpgen::evaluate(bool at_setup)
-{
-  State &s = *state_;
-  const double begin = platform::walltime();
-  const int n_models = look_step() ? s.runner->ensemble().n_models() : 1;
-  fail_together(s.runner->evaluate(s.list, !at_setup && s.captured, n_models));
-  if (at_setup && s.captured) s.runner->decide_reuse(only_pair_forces());
-  if (look_step()) s.runner->sum_ghost_forces(this);
-  s.look_seconds = platform::walltime() - begin;
-}
-
-/* ----------------------------------------------------------------------
    What a look means for the run: counts, files, an end, a listener.
 ------------------------------------------------------------------------- */
 
@@ -331,117 +352,6 @@ void FixDpgen::conclude()
   take_frame();
   decide_stop();
   if (s.listener) s.listener->looked(current_look());
-}
-
-/* ----------------------------------------------------------------------
-   Spread per atom, the six figures and the class, on all ranks.
-------------------------------------------------------------------------- */
-
-void FixDpgen::judge()
-{
-  State &s = *state_;
-  grow_spread();
-  const auto &virials = s.runner->virials();
-  const int n_models = static_cast<int>(virials.size()), nlocal = atom->nlocal;
-  dpgen::force_spread(s.runner->forces(), nlocal, s.options.relative * s.units.force, vector_atom);
-
-  dpgen::SpreadSummary mine;
-  for (int i = 0; i < nlocal; ++i) {
-    if ((atom->mask[i] & groupbit) && s.runner->sees(atom->type[i])) mine.add(vector_atom[i]);
-    else vector_atom[i] = 0.0;
-  }
-  std::vector<double> sums{mine.sum, double(mine.count), double(mine.not_finite)}, totals(3 + 10 * n_models);
-  for (const dpgen::Virial &virial : virials) sums.insert(sums.end(), virial.begin(), virial.end());
-  for (const double *f : s.runner->forces()) sums.push_back(count_not_finite(f, 3 * nlocal));
-  MPI_Allreduce(sums.data(), totals.data(), static_cast<int>(sums.size()), MPI_DOUBLE, MPI_SUM, world);
-  double extremes[2] = {mine.max, -mine.min}, all_extremes[2];
-  MPI_Allreduce(extremes, all_extremes, 2, MPI_DOUBLE, MPI_MAX, world);
-
-  dpgen::SpreadSummary all;
-  all.sum = totals[0];
-  all.count = std::lround(totals[1]);
-  all.not_finite = std::lround(totals[2]);
-  all.max = all_extremes[0];
-  all.min = -all_extremes[1];
-  all.finish(s.deviation);
-  std::vector<dpgen::Virial> all_virials(n_models);
-  for (int m = 0; m < n_models; ++m) std::copy_n(&totals[3 + 9 * m], 9, all_virials[m].begin());
-  dpgen::virial_deviation(all_virials, std::max(1.0, double(atom->natoms)), s.options.relative_v * s.units.energy,
-                          s.deviation);
-  to_run_units();
-
-  s.frame_class = dpgen::classify(s.deviation.max_f, s.deviation.max_v, s.options.trust);
-  if (!std::isfinite(s.deviation.max_v)) s.frame_class = FrameClass::failed;    // without vtrust too
-  for (int m = 0; m < n_models; ++m)
-    if (totals[3 + 9 * n_models + m] > 0.0) say_not_finite(m);
-}
-
-/* ----------------------------------------------------------------------
-   Kinetic temperature of all atoms, at full-step velocities.
-------------------------------------------------------------------------- */
-
-void FixDpgen::measure_temperature()
-{
-  double mine = 0.0, mvv = 0.0;
-  for (int i = 0; i < atom->nlocal; ++i) {
-    const double *v = atom->v[i];
-    const double mass = atom->rmass ? atom->rmass[i] : atom->mass[atom->type[i]];
-    mine += mass * (v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
-  }
-  MPI_Allreduce(&mine, &mvv, 1, MPI_DOUBLE, MPI_SUM, world);
-  const double dof = std::max(1.0, 3.0 * double(atom->natoms) - 3.0);
-  state_->temperature = mvv * force->mvv2e / (dof * force->boltz);
-}
-
-/* ---------------------------------------------------------------------- */
-
-double FixDpgen::count_not_finite(const double *values, int n)
-{
-  double count = 0.0;
-  for (int k = 0; k < n; ++k)
-    if (!std::isfinite(values[k])) count += 1.0;
-  return count;
-}
-
-/* ----------------------------------------------------------------------
-   From the unit style of the run to eV/Angstrom and eV; 1 for relative figures.
-------------------------------------------------------------------------- */
-
-double FixDpgen::force_factor() const
-{
-  return state_->options.relative >= 0.0 ? 1.0 : state_->units.force;
-}
-
-double FixDpgen::virial_factor() const
-{
-  return state_->options.relative_v >= 0.0 ? 1.0 : state_->units.energy;
-}
-
-/* ----------------------------------------------------------------------
-   Everything that a user sees is in the unit style of the run; relative
-   deviations have no unit.
-------------------------------------------------------------------------- */
-
-void FixDpgen::to_run_units()
-{
-  State &s = *state_;
-  dpgen::Deviation &d = s.deviation;
-  const double f = 1.0 / force_factor(), v = 1.0 / virial_factor();
-  for (double *figure : {&d.max_f, &d.min_f, &d.avg_f}) *figure *= f;
-  for (double *figure : {&d.max_v, &d.min_v, &d.avg_v}) *figure *= v;
-  for (int i = 0; i < atom->nlocal; ++i) vector_atom[i] *= f;
-}
-
-/* ---------------------------------------------------------------------- */
-
-void FixDpgen::say_not_finite(int model)
-{
-  State &s = *state_;
-  if (s.nan_said) return;
-  s.nan_said = true;
-  if (comm->me == 0)
-    error->warning(FLERR, "Fix dpgen {}: model {} ({}) gives NaN or Inf at step {}; the frame counts as failed", id,
-                   model + 1, s.options.models[model], update->ntimestep);
 }
 
 /* ---------------------------------------------------------------------- */

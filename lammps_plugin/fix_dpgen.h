@@ -82,6 +82,8 @@ class FixDpgen : public Fix {
   struct State;    // hides the core and the standard library from LAMMPS' headers
   std::unique_ptr<State> state_;
 
+  void check_group() const;
+  void note_driver();
   bool look_step() const;
   bool due() const;
   bool only_pair_forces() const;

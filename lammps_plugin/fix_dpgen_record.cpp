@@ -150,7 +150,7 @@ void FixDpgen::decide_stop()
 {
   State &s = *state_;
   const int n_candidates = s.listener ? s.n_held : s.stored_in_run;
-  if (s.options.stop == FixDpgenOptions::Stop::never) return;
+  if (s.options.stop == FixDpgenOptions::Stop::never || s.rerun) return;
   if (s.frame_class == FrameClass::failed) s.stop = StopReason::failed;
   else if (s.options.stop == FixDpgenOptions::Stop::candidates && n_candidates >= s.options.stop_candidates)
     s.stop = StopReason::candidates;
@@ -162,6 +162,7 @@ void FixDpgen::decide_stop()
 void FixDpgen::post_run()
 {
   State &s = *state_;
+  s.under_way = false;
   if (s.stop == StopReason::none || s.listener || comm->me != 0) return;
   if (s.stop == StopReason::failed)
     utils::logmesg(lmp,
@@ -226,6 +227,7 @@ int FixDpgen::modify_param(int narg, char **arg)
     for (const char *allowed : {"trust", "vtrust", "stop", "max_frames", "min_gap"})
       if (keyword == allowed) used = s.options.parse_keyword(narg, arg, atom->ntypes);
     s.options.check();
+    check_group();
   } catch (const dpgen::Error &caught) {
     message = caught.what();
   }

@@ -154,7 +154,7 @@ int FixDpgenSafe::setmask()
 
 void FixDpgenSafe::init()
 {
-  if (first_step_ >= 0 && update->whichflag == 1) update->firststep = std::min(first_step_, update->ntimestep);
+  if (first_step_ != no_run && update->whichflag == 1) update->firststep = std::min(first_step_, update->ntimestep);
 }
 
 /* ---------------------------------------------------------------------- */

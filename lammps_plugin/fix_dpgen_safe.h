@@ -33,6 +33,7 @@ class FixDpgenSafe : public Fix {
 
   /// At most `keep` safe points, at least `every` steps apart; drops the points at hand if `keep` changes. 0: none.
   void configure(bigint every, int keep);
+  static constexpr bigint no_run = -1;
   /// The run command under way began at this step: what the keyword "elapsed" counts from, also after a pause.
   void set_first_step(bigint step) { first_step_ = step; }
   /// The frame of this step is trusted: take a safe point at the end of the step if one is due.
@@ -54,7 +55,7 @@ class FixDpgenSafe : public Fix {
 
  private:
   std::shared_ptr<Ring> ring_;    // shared, so that the type can stay hidden
-  bigint first_step_ = -1;
+  bigint first_step_ = no_run;
   bool offered_ = false;
 
   void take();

@@ -36,7 +36,8 @@ struct LAMMPS_NS::FixDpgen::State {
   bigint n_stored = 0, n_dropped = 0;
   int stored_in_run = 0;
   bool captured = false;    // the pair style's forces of this step are at hand
-  bool respa = false;
+  bool respa = false, rerun = false;
+  bool under_way = false;    // between the first setup of a command and its end
   bool nan_said = false;
   dpgen::StopReason stop = dpgen::StopReason::none;
   std::optional<dpgen::Frame> frame;    // of this look, on all ranks if it is kept; filled on rank 0

@@ -117,6 +117,15 @@ int dpgen_pair_style(void *lmp, char *buffer, int size)
   return guarded([&] { return copy_text(session_of(lmp).pair_style(), buffer, size); });
 }
 
+int dpgen_pair_commands(void *lmp, char *buffer, int size)
+{
+  return guarded([&] {
+    const std::string lines = session_of(lmp).pair_commands();
+    if (static_cast<int>(lines.size()) < size) copy_text(lines, buffer, size);
+    return static_cast<int>(lines.size());
+  });
+}
+
 int dpgen_set_safe_points(void *lmp, int every, int keep)
 {
   return guarded([&] {

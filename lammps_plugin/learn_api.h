@@ -34,6 +34,9 @@ DPGEN_API int dpgen_reload_models(void *lmp);
 DPGEN_API int dpgen_share_models(void *lmp, void *ensemble);
 /// Arguments of the pair_style command of the present pair style, such as "deepmd models/0.pb".
 DPGEN_API int dpgen_pair_style(void *lmp, char *buffer, int size);
+/// Commands pair_coeff and pair_modify that the present pair style was given if it is a hybrid one, a line each.
+/// Returns their length, also where the buffer is too small for them.
+DPGEN_API int dpgen_pair_commands(void *lmp, char *buffer, int size);
 
 /// At most `keep` safe points, at least `every` steps apart; 0: none.
 DPGEN_API int dpgen_set_safe_points(void *lmp, int every, int keep);

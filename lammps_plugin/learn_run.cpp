@@ -2,6 +2,7 @@
 
 #include "fix_dpgen.h"
 #include "learn_session.h"
+#include "replica_drivers.h"
 
 #include "pause.h"
 
@@ -13,7 +14,6 @@
 #include "update.h"
 
 #include <algorithm>
-#include <memory>
 
 using namespace LAMMPS_NS;
 
@@ -21,9 +21,6 @@ namespace {
 
 constexpr const char *monitored_drivers[] = {"minimize", "rerun"};
 constexpr int n_monitored = sizeof monitored_drivers / sizeof monitored_drivers[0];
-constexpr const char *refused_drivers[] = {"temper",   "temper/npt", "temper/grem", "neb",
-                                           "neb/spin", "prd",        "tad",         "hyper"};
-constexpr int n_refused = sizeof refused_drivers / sizeof refused_drivers[0];
 
 using CommandCreator = Command *(*)(LAMMPS *);
 
@@ -39,12 +36,12 @@ Command *create_run(LAMMPS *lmp)
 /// LAMMPS' creators are plain functions, so that each name needs one of its own.
 template <int n> Command *create_refused(LAMMPS *lmp)
 {
-  return new RefusedDriver(lmp, refused_drivers[n]);
+  return new RefusedDriver(lmp, replica_drivers[n]);
 }
 
-constexpr CommandCreator refused_creators[n_refused] = {create_refused<0>, create_refused<1>, create_refused<2>,
-                                                        create_refused<3>, create_refused<4>, create_refused<5>,
-                                                        create_refused<6>, create_refused<7>};
+constexpr CommandCreator refused_creators[n_replica_drivers] = {create_refused<0>, create_refused<1>, create_refused<2>,
+                                                                create_refused<3>, create_refused<4>, create_refused<5>,
+                                                                create_refused<6>, create_refused<7>};
 
 template <int n> Command *create_monitored(LAMMPS *lmp)
 {
@@ -70,18 +67,21 @@ class RunGuard {
   LearnSession &session_;
 };
 
+/// Runs a command as LAMMPS does. After an error it stays, as in LAMMPS: the destructors of some (neb) count on a
+/// command that has begun its work.
 void call(Command *command, std::vector<std::string> words)
 {
   std::vector<char *> args;
   for (std::string &word : words) args.push_back(word.data());
   command->command(static_cast<int>(args.size()), args.data());
+  delete command;
 }
 
 }    // namespace
 
 std::vector<std::string> LAMMPS_NS::wrapped_command_names()
 {
-  std::vector<std::string> names(refused_drivers, refused_drivers + n_refused);
+  std::vector<std::string> names(replica_drivers, replica_drivers + n_replica_drivers);
   names.insert(names.end(), monitored_drivers, monitored_drivers + n_monitored);
   names.insert(names.end(), {"replicate", "run"});
   return names;
@@ -89,8 +89,8 @@ std::vector<std::string> LAMMPS_NS::wrapped_command_names()
 
 CommandCreator LAMMPS_NS::wrapped_command(const std::string &name)
 {
-  for (int n = 0; n < n_refused; ++n)
-    if (name == refused_drivers[n]) return refused_creators[n];
+  for (int n = 0; n < n_replica_drivers; ++n)
+    if (name == replica_drivers[n]) return refused_creators[n];
   for (int n = 0; n < n_monitored; ++n)
     if (name == monitored_drivers[n]) return monitored_creators[n];
   return name == "replicate" ? create_replicate : create_run;
@@ -133,8 +133,7 @@ std::optional<RunRequest> RunRequest::parse(const std::vector<std::string> &word
 
 void LearnRun::call_original(LearnSession &session, const std::vector<std::string> &words)
 {
-  const std::unique_ptr<Command> original(session.original_command("run"));
-  call(original.get(), words);
+  call(session.original_command("run"), words);
 }
 
 /* ----------------------------------------------------------------------
@@ -240,8 +239,7 @@ void RefusedDriver::command(int narg, char **arg)
                "Command {} is not driven by run; a learning run cannot pause it. Remove fix {} before it (unfix), "
                "or run the script without learning",
                name_, session.fix_id());
-  const std::unique_ptr<Command> original(session.original_command(name_));
-  call(original.get(), std::vector<std::string>(arg, arg + narg));
+  call(session.original_command(name_), std::vector<std::string>(arg, arg + narg));
 }
 
 /* ---------------------------------------------------------------------- */
@@ -251,8 +249,7 @@ void MonitoredDriver::command(int narg, char **arg)
   LearnSession &session = LearnSession::of(lmp);
   if (session.ended()) return;
   session.listen();
-  const std::unique_ptr<Command> original(session.original_command(name_));
-  call(original.get(), std::vector<std::string>(arg, arg + narg));
+  call(session.original_command(name_), std::vector<std::string>(arg, arg + narg));
 }
 
 /* ---------------------------------------------------------------------- */
@@ -261,6 +258,5 @@ void ReplicateWithoutSafePoints::command(int narg, char **arg)
 {
   LearnSession &session = LearnSession::of(lmp);
   session.remove_safe_fix();
-  const std::unique_ptr<Command> original(session.original_command("replicate"));
-  call(original.get(), std::vector<std::string>(arg, arg + narg));
+  call(session.original_command("replicate"), std::vector<std::string>(arg, arg + narg));
 }

@@ -3,6 +3,7 @@
 #include "fix_dpgen.h"
 #include "fix_dpgen_safe.h"
 #include "learn_run.h"
+#include "noted_hybrid.h"
 
 #include "errors.h"
 #include "pause.h"
@@ -12,6 +13,7 @@
 #include "force.h"
 #include "input.h"
 #include "modify.h"
+#include "pair.h"
 #include "timer.h"
 #include "update.h"
 
@@ -178,7 +180,8 @@ Pair *LearnSession::original_pair(const std::string &name)
   pair_line_known_ = lmp_->input->command && std::strcmp(lmp_->input->command, "pair_style") == 0;
   if (pair_line_known_)
     for (int i = 0; i < lmp_->input->narg; ++i) pair_line_ += (i ? " " : "") + std::string(lmp_->input->arg[i]);
-  return pairs_.at(name)(lmp_);
+  Pair *hybrid = create_noted_hybrid(name, lmp_);
+  return hybrid ? hybrid : pairs_.at(name)(lmp_);
 }
 
 std::string LearnSession::pair_style() const
@@ -189,6 +192,15 @@ std::string LearnSession::pair_style() const
   throw dpgen::InputError(fmt::format("the arguments of pair style {} are not known: only deepmd and hybrid styles "
                                       "that a pair_style command made after the start of the learning run are noted",
                                       lmp_->force->pair_style ? lmp_->force->pair_style : "none"));
+}
+
+std::string LearnSession::pair_commands() const
+{
+  const auto *noted = dynamic_cast<const NotedCommands *>(lmp_->force->pair);
+  std::string lines;
+  if (noted)
+    for (const std::string &command : noted->commands()) lines += command + "\n";
+  return lines;
 }
 
 /* ---------------------------------------------------------------------- */
@@ -280,6 +292,12 @@ void LearnSession::begin_segment(bigint first, bool with_setup)
   if (with_setup) needs_setup_ = false;
 }
 
+void LearnSession::leave_run()
+{
+  running_ = false;
+  if (FixDpgenSafe *safe = safe_fix()) safe->set_first_step(FixDpgenSafe::no_run);
+}
+
 void LearnSession::listen()
 {
   if (FixDpgen *learning = fix()) learning->set_listener(this);
@@ -318,6 +336,23 @@ bool LearnSession::other_stop()
   return true;
 }
 
+/* ----------------------------------------------------------------------
+   The limit of `timer timeout`, which counts pauses too. LAMMPS looks at it
+   every so many steps of a run, that is after a pause again; pauses that
+   follow each other sooner must not put it off. Rank 0's clock counts.
+------------------------------------------------------------------------- */
+
+bool LearnSession::time_is_up() const
+{
+  Timer *timer = lmp_->timer;
+  int up = timer->has_timeout() && timer->get_timeout_remain() <= 0.0;
+  MPI_Bcast(&up, 1, MPI_INT, 0, lmp_->world);
+  if (!up) return false;
+  if (lmp_->comm->me == 0) lmp_->error->warning(FLERR, "Wall time limit reached");
+  timer->force_timeout();
+  return true;
+}
+
 /* ---------------------------------------------------------------------- */
 
 PauseOutcome LearnSession::pause()
@@ -325,7 +360,7 @@ PauseOutcome LearnSession::pause()
   FixDpgen *learning = fix();
   const int reason = static_cast<int>(learning->stop_reason());
   learning->clear_stop();
-  if (other_stop()) return PauseOutcome::stopped_by_other;
+  if (other_stop() || time_is_up()) return PauseOutcome::stopped_by_other;
 
   pauses_here_ = lmp_->update->ntimestep == last_pause_ ? pauses_here_ + 1 : 1;
   last_pause_ = lmp_->update->ntimestep;
@@ -344,7 +379,7 @@ PauseOutcome LearnSession::pause()
   }
   if (outcome == PauseOutcome::go_on && !fix())
     lmp_->error->all(FLERR, "Fix {} is gone after a pause of the learning run", fix_id_);
-  return outcome;
+  return outcome == PauseOutcome::go_on && time_is_up() ? PauseOutcome::stopped_by_other : outcome;
 }
 
 PauseOutcome LearnSession::ask_controller(FixDpgen *learning, int reason)

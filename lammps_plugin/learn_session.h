@@ -23,8 +23,8 @@ enum class PauseOutcome {
   end_run = 1,        ///< the trajectory is set aside: this run command ends here
   end_all = 2,        ///< this and all later run commands end
   error = 3,          ///< the controller failed and has said why
-  stopped_by_other    ///< fix halt stopped the run at the same step: nothing is learnt, the run ends as it would
-                      ///< without us
+  stopped_by_other    ///< fix halt or the time limit of the script ends the run: nothing (more) is learnt, the run
+                      ///< ends as it would without us
 };
 
 class LearnSession : public LookListener {
@@ -49,6 +49,8 @@ class LearnSession : public LookListener {
   void after_clear();
   /// Arguments of the pair_style command that made the present pair style; throws dpgen::InputError if unknown.
   std::string pair_style() const;
+  /// Commands pair_coeff and pair_modify that the present hybrid pair style was given, a line each; empty for others.
+  std::string pair_commands() const;
 
   const std::string &fix_id() const { return fix_id_; }
   /// The learning fix; null if the script has none now.
@@ -72,7 +74,7 @@ class LearnSession : public LookListener {
   void begin_run(bigint first, bigint last);
   /// LAMMPS is about to run the steps after `first`, or what a pause has left of them; with a setup or not.
   void begin_segment(bigint first, bool with_setup);
-  void leave_run() { running_ = false; }
+  void leave_run();
   /// Remembers the atoms as a run command left them, so that changes before the next one are noticed.
   void note_state();
   /// The learning fix, if there is one, tells this session about its looks.
@@ -92,6 +94,7 @@ class LearnSession : public LookListener {
   void unwrap();
   void place_safe_fix();
   bool other_stop();
+  bool time_is_up() const;
   PauseOutcome ask_controller(FixDpgen *, int reason);
   bool state_is_that_of_last_run(const FixDpgenSafe *) const;
 

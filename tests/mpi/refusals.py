@@ -102,6 +102,11 @@ CASES: dict[str, tuple[str, int, str, str, str]] = {
         f"fix dq all dpgen 1 {AB} types Al frames other.extxyz\nrun 0",
     ),
     "fix_modify": (METAL, 1, LJ, f"all dpgen 1 {AB} types Al {SAFE}", "fix_modify dp trust 2 1"),
+    "fix_modify group": (METAL, 1, LJ, f"some dpgen 1 {AB} types Al {SAFE}", "fix_modify dp vtrust 0.1 0.2"),
+    "fix_modify stop": (METAL, 1, LJ, f"all dpgen 1 {AB} types Al {SAFE}", "fix_modify dp stop candidates 2000"),
+    "fix_modify max_frames": (METAL, 1, LJ, f"all dpgen 1 {AB} types Al {SAFE}", "fix_modify dp max_frames -1"),
+    "fix_modify every": (METAL, 1, LJ, f"all dpgen 1 {AB} types Al {SAFE}", "fix_modify dp every 0"),
+    "fix_modify types": (METAL, 1, LJ, f"all dpgen 1 {AB} types Al {SAFE}", "fix_modify dp types Al"),
 }
 
 

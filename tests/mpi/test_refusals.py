@@ -48,6 +48,11 @@ SAYS = {
     "full disk for frames": ("'/dev/full'", "step 0", "No space left"),
     "one file for two": ("'model_devi.out' already", "dp"),
     "fix_modify": ("lo = 2", "hi = 1"),
+    "fix_modify group": ("vtrust with group 'some'",),
+    "fix_modify stop": ("never reached with max_frames 1000",),
+    "fix_modify max_frames": ("max_frames is '-1'",),
+    "fix_modify every": ("N must be at least 1",),
+    "fix_modify types": ("does not support fix_modify types",),
 }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,17 @@ class Cases:
         lmp.close()
         return messages
 
+    def time_runs_out_in_a_pause(self) -> dict[str, Any]:
+        """The limit is looked at every 100 steps, but pauses come every 15: it ends the run all the same."""
+        lmp, pauses = self.begin("timeout", lambda _: time.sleep(1.2) or 0)
+        steps = []
+        lmp.command("timer timeout 2 every 100")
+        for command in ("run 90", "run 20", "timer timeout off", "run 12"):
+            lmp.command(command)
+            steps.append(lmp.extract_global("ntimestep"))
+        lmp.close()
+        return {"pauses": pauses, "steps": steps}
+
     def pair_style(self) -> dict[str, str]:
         lmp, _ = self.begin("pair_style")
         found = {"other": message_of(self.library.text, "pair_style", lmp)}
@@ -150,7 +162,15 @@ def main(folder: Path, names: list[str]) -> None:
         cases = Cases(runner)
         outcomes = {"go_on": 0, "end_run": 1, "end_all": 2, "error": 3, "bad_number": 7}
         results["outcomes"] = {name: cases.outcome(name, number) for name, number in outcomes.items()}
-        for case in ("commands_in_pause", "refused", "pair_style", "without_fix", "bad_calls", "detached"):
+        for case in (
+            "commands_in_pause",
+            "refused",
+            "time_runs_out_in_a_pause",
+            "pair_style",
+            "without_fix",
+            "bad_calls",
+            "detached",
+        ):
             results[case] = getattr(cases, case)()
     if runner.comm.rank == 0:
         (folder / "results.json").write_text(json.dumps(results))

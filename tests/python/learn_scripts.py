@@ -61,6 +61,8 @@ SCRIPTS: dict[str, str] = {
     "include": NVE + "include ../include.inc\nrun 20\n",
     "clear": NVT + "run 40\nclear\nATOMS" + NVE + "run 40\n",
     "respa": NVE + "run_style respa 2 2 bond 1 pair 2\nrun 60\nrun 20\n",
+    "respa_inner_outer": NVE + "run_style respa 3 2 2 inner 1 3.0 4.0 middle 2 4.5 5.0 outer 3\nrun 60\nrun 20\n",
+    "respa_ramp": "fix integrate all nvt temp 900 300 0.1\nrun_style respa 2 2 inner 1 3.0 4.0 outer 2\nrun 80\n",
     "halt_soft": NVE + "variable s equal step\nfix stop all halt 5 v_s > 47 error soft\nrun 80\nrun 20\n",
     "halt_continue": NVE + "variable s equal step\nfix stop all halt 5 v_s == 55 error continue\nrun 80\nrun 20\n",
     "halt_with_pause": NVE + "variable s equal step\nfix stop all halt 5 v_s == 40 error soft\nrun 80\nrun 20\n",
@@ -68,6 +70,13 @@ SCRIPTS: dict[str, str] = {
     + "variable s equal step\nfix stop all halt 5 v_s == 55 error continue\n"
     + "run 80 every 30 'print \"$(step)\" append every.txt'\n",
     "timeout": NVE + "run 20\ntimer timeout 0\nrun 20\ntimer timeout off\nrun 20\n",
+    "timeout_mid_run": NVE
+    + "timer timeout 2 every 10\n"
+    + "run 80 every 40 \"if '$(step) == 40' then 'shell sleep 2.5'\"\n"
+    + "run 20\ntimer timeout off\nrun 20\n",
+    "rerun": NVE
+    + "dump d all custom 10 atoms.dump id x y z ix iy iz\ndump_modify d sort id format float %.17g\nrun 60\nundump d\n"
+    + "rerun atoms.dump first 10 last 50 dump x y z ix iy iz\nvelocity all create 300 77\nrun 20\n",
     "minimize": "minimize 1.0e-6 1.0e-6 5 20\n"
     + NVE
     + "velocity all create 900 77\nrun 40\n"

@@ -119,6 +119,19 @@ def test_other_drivers_are_refused_by_name(driver: str, results: dict[str, Any])
     assert "unfix" in message
 
 
+def test_time_limit_that_passes_in_a_pause_ends_the_run(results: dict[str, Any]) -> None:
+    found = results["time_runs_out_in_a_pause"]
+    assert found["pauses"][:2] == [10, 25]
+    assert found["steps"] == [25, 25, 25, 37]
+
+
+def test_rerun_is_heard_but_never_paused(results: dict[str, Any]) -> None:
+    """Five frames are looked at; the candidates among them wait for the next run."""
+    learn = results["scripts"]["rerun"]["learn"]
+    assert learn["pauses"] == [10, 25, 40, 55, 55, 70]
+    assert learn["looks"] == 13 + 5 + 4
+
+
 def test_pair_style_line_is_known(results: dict[str, Any]) -> None:
     found = results["pair_style"]
     assert found["hybrid"] == "hybrid/overlay lj/cut 5.5 zero 5.0"

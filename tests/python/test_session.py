@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lammps_dpgen.errors import ConfigError
-from lammps_dpgen.learning.session import check_script, pair_coefficients, script_lines
+from lammps_dpgen.learning.session import check_script, script_lines
 
 FIX = "fix dp all dpgen 10 models/0.pb models/1.pb types Al\n"
 
@@ -44,19 +44,6 @@ def test_files_that_include_each_other_are_read_once(script: Path) -> None:
 def test_names_that_are_no_files_are_left_to_lammps(script: Path) -> None:
     script.write_text("include ${name}\njump SELF again\ninclude absent.inc\nrun 3\n")
     assert script_lines(script)[-1] == "run 3"
-
-
-def test_pair_coefficients_of_all_files_in_order(script: Path) -> None:
-    script.write_text(
-        "pair_style hybrid/overlay deepmd models/0.pb zbl 1.0 2.0\n"
-        "pair_coeff * * deepmd &\n   Al Mg\n"
-        "#pair_coeff * * zbl 1 1\n"
-        "include zbl.inc\n"
-        "  pair_modify shift no  # as ever\n"
-    )
-    Path("zbl.inc").write_text("pair_coeff 1 1 zbl ${z} ${z}\n")
-    lines = [" ".join(line.split()) for line in pair_coefficients(script)]
-    assert lines == ["pair_coeff * * deepmd Al Mg", "pair_coeff 1 1 zbl ${z} ${z}", "pair_modify shift no"]
 
 
 @pytest.mark.parametrize(

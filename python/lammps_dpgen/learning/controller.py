@@ -250,7 +250,7 @@ class LearningRun:
             raise LearningError(
                 f"after the swap at step {session.step} the pair style's forces differ from those of model 1 by "
                 f"{difference:.3g} eV/Å: it does not run the new model. Name the models by their stable links in the "
-                "pair_style command, and give all pair coefficients in the script itself"
+                "pair_style command"
             )
         self._driver_is_model = is_model
         if self._desk is None or frame is None or not is_model:

@@ -98,6 +98,10 @@ class PluginApi:
             return None
         return buffer.value.decode()
 
+    def pair_commands(self) -> tuple[str, ...]:
+        """Commands pair_coeff and pair_modify that the present pair style was given if it is a hybrid one."""
+        return tuple((self._text("dpgen_pair_commands") or "").splitlines())
+
     def pair_energy(self) -> float:
         """Potential energy of the pair style at its last evaluation, in eV."""
         return float(self._library.dpgen_pair_energy(self._lmp))

@@ -54,8 +54,7 @@ class LammpsSession:
             from lammps_dpgen.learning.plugin_api import PluginApi
 
             self.api: PluginApi = PluginApi(self.lmp, fix_id)
-        self._fix_id = fix_id
-        self._coefficients: tuple[str, ...] = ()
+        self._fix_id, self._models = fix_id, models
 
     def run_script(
         self,
@@ -70,7 +69,6 @@ class LammpsSession:
         Exception
             LAMMPS' own errors.
         """
-        self._coefficients = pair_coefficients(script)
         self.api.attach(on_look, on_pause)
         self.lmp.file(str(script))
 
@@ -88,7 +86,7 @@ class LammpsSession:
         """Load the models behind the links anew, in the pair style and in the fix, and assert that they are right.
 
         A pair_style of the same name would keep its old models (DeePMD-kit ignores a second initialisation), so the
-        style is removed first and all its coefficients are given again.
+        style is removed first, and a hybrid one gets the very commands again that it was given before.
 
         Parameters
         ----------
@@ -104,14 +102,10 @@ class LammpsSession:
         """
         style = self.api.pair_style()
         if style is not None and "deepmd" in style.split():
-            words = style.split()
-            self.lmp.command("pair_style none")
-            self.lmp.command("pair_style " + style)
-            if words[0] == "deepmd":
-                self.lmp.command("pair_coeff * * " + " ".join(self.api.types()))
-            else:
-                for line in self._coefficients:
-                    self.lmp.command(line)
+            own = style.startswith("deepmd ")
+            commands = ("pair_coeff * * " + " ".join(self.api.types()),) if own else self.api.pair_commands()
+            for command in ("pair_style none", "pair_style " + style, *commands):
+                self.lmp.command(command)
         self.api.reload_models(at_hand)
         self.check_models(hashes)
 
@@ -128,9 +122,13 @@ class LammpsSession:
             return
         raise LearningError(
             f"fix {self._fix_id} evaluates models {_short(found)}, but the current generation has {_short(hashes)}; "
-            "name the models in the script by their stable links, models/0.pb, models/1.pb, ... in the run folder (in "
-            f"variable {MODELS_VARIABLE}), in this order"
+            f"name the models in the script by their stable links, {', '.join(self._links())}, in this order (their "
+            f"folder is in the variable {MODELS_VARIABLE})"
         )
+
+    def _links(self) -> list[str]:
+        links = [link for link in self._models.iterdir() if link.is_symlink()]
+        return [str(link) for link in sorted(links, key=lambda link: (len(link.name), link.name))]
 
 
 def _short(hashes: tuple[str, ...]) -> str:
@@ -138,7 +136,6 @@ def _short(hashes: tuple[str, ...]) -> str:
 
 
 _INCLUDE = re.compile(r"^\s*(?:include|jump)\s+(\S+)")
-_WANTED = re.compile(r"^\s*(?:pair_coeff|pair_modify)\s")
 
 
 def script_lines(script: Path, seen: frozenset[Path] = frozenset()) -> list[str]:
@@ -153,11 +150,6 @@ def script_lines(script: Path, seen: frozenset[Path] = frozenset()) -> list[str]
         if match:
             lines += script_lines(Path(match.group(1)), seen | {script})
     return lines
-
-
-def pair_coefficients(script: Path) -> tuple[str, ...]:
-    """Return the pair_coeff and pair_modify lines of a script; LAMMPS fills in variables when they are given again."""
-    return tuple(line.strip() for line in script_lines(script) if _WANTED.match(line))
 
 
 def check_script(script: Path, fix_id: str) -> None:
