@@ -16,6 +16,7 @@ import pytest
 from learning_runs import ATOMS, INITIAL_MODELS, NVT, PAIR, Work, ase_labeler, assert_intact, fix, trainer
 
 from conftest import BIN, start
+from lammps_dpgen.monitor.status import read_run_status
 
 #: Ends a run from outside.
 End: TypeAlias = Callable[[Work, subprocess.Popen[bytes]], None]
@@ -132,6 +133,10 @@ def send_sigterm(work: Work, process: subprocess.Popen[bytes]) -> None:
 
 
 def ask_to_stop(work: Work, process: subprocess.Popen[bytes]) -> None:
+    status = read_run_status(work.run.path)
+    assert status.state == "running"
+    assert status.phase in ("MD", "labels", "training")
+    assert status.step is not None
     said = start([BIN / "lammps-dpgen", "stop", "run"], work.folder, work.env, PATIENCE, True).output
     assert "interrupted by lammps-dpgen stop" in said
     assert not work.run.lock_file.exists()

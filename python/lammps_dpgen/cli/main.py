@@ -207,6 +207,20 @@ def structures(
 
 
 @app.command()
+def status(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print it as JSON; with --follow one object per line.")
+    ] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on showing it until the run ends.")] = False,
+) -> None:
+    """Show what a run does or did, from another terminal; it only reads."""
+    from lammps_dpgen.cli.status import run_status
+
+    run_status(run_folder, as_json=as_json, follow=follow)
+
+
+@app.command()
 def stop(
     run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
     no_wait: Annotated[bool, typer.Option("--no-wait", help="Do not wait until the job has ended.")] = False,

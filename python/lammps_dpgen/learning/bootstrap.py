@@ -23,6 +23,7 @@ from lammps_dpgen.learning.models import link_generation
 from lammps_dpgen.learning.training_progress import TrainingProgress
 from lammps_dpgen.learning.workers import label_executor, training_executor
 from lammps_dpgen.monitor.journal import Journal
+from lammps_dpgen.monitor.recording import RecordingView
 from lammps_dpgen.monitor.view import View
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.records import Generation
@@ -61,7 +62,8 @@ def bootstrap(config: BootstrapConfig, *, progress: View | None = None) -> Gener
             link_generation(run, newest)
             return newest
         with label_executor(config) as labels, training_executor(config) as trainings:
-            first = Bootstrap(config, run, ledger, Logbook(ledger, journal), progress)
+            view = None if progress is None else RecordingView(progress, run, "bootstrap")
+            first = Bootstrap(config, run, ledger, Logbook(ledger, journal), view)
             return first.make(labels, trainings)
 
 

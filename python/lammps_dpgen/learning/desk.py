@@ -19,8 +19,9 @@ from lammps_dpgen.learning.looks import LookLog
 from lammps_dpgen.learning.session import check_script
 from lammps_dpgen.learning.trajectory import Situation, Trajectory
 from lammps_dpgen.monitor.journal import Journal
+from lammps_dpgen.monitor.recording import RecordingView
 from lammps_dpgen.monitor.state import Totals, counted
-from lammps_dpgen.monitor.view import View, open_view
+from lammps_dpgen.monitor.view import open_view
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.run_folder import RunFolder
 
@@ -66,14 +67,13 @@ class Desk:
         self,
         script: Path,
         config: LearnConfig,
-        run: RunFolder,
         ledger: Ledger,
         logbook: Logbook,
-        view: View,
+        view: RecordingView,
         learner: Learner,
         looks: LookLog,
     ) -> None:
-        self._script, self._config, self._run, self._ledger = script, config, run, ledger
+        self._script, self._config, self._ledger = script, config, ledger
         self.logbook, self.view, self.learner, self.looks = logbook, view, learner, looks
         self._started = time.monotonic()
         self._pauses = self._rollbacks = 0
@@ -156,8 +156,8 @@ class Desk:
         """Note that MD goes on."""
         self.logbook.write("resume", step)
         self.show_totals()
+        self.view.reached(step)
         self.view.phase("MD", self._script.name)
-        self._write_status("MD", step)
 
     def finish(self, step: int) -> None:
         """Make the final models when the script has run to its end, where the configuration asks for them."""
@@ -189,8 +189,8 @@ class Desk:
         md = max(0.0, time.monotonic() - self._started - learning - other - deviation)
         seconds = {"md": md, "deviation": deviation, **self.learner.seconds, "other": other}
         self.logbook.write("end", step, reason=reason, seconds=seconds, cause=cause)
+        self.view.reached(step)
         self.view.phase("done", reason)
-        self._write_status("done", step)
 
     def show_totals(self) -> None:
         """Show counts and limits."""
@@ -243,19 +243,6 @@ class Desk:
         self.view.message(why)
         return Orders(end=why)
 
-    def _write_status(self, phase: str, step: int) -> None:
-        self._run.write_status(
-            {
-                "phase": phase,
-                "step": step,
-                "generation": self.generation_number,
-                "labels": self._ledger.counts().labels,
-                "pauses": self._pauses,
-                "rollbacks": self._rollbacks,
-                "seconds": self.learner.seconds,
-            }
-        )
-
 
 def open_desk(script: Path, config: LearnConfig, stack: ExitStack) -> Desk:
     """Open everything that rank 0 keeps; `stack` closes it.
@@ -270,12 +257,12 @@ def open_desk(script: Path, config: LearnConfig, stack: ExitStack) -> Desk:
     stack.enter_context(run.lock())
     ledger = stack.enter_context(Ledger.open(run.ledger, config_hash=config.config_hash()))
     journal = stack.enter_context(Journal(run.journal))
-    view = open_view(script.name)
+    view = RecordingView(open_view(script.name), run, script.name)
     stack.callback(view.close)
     logbook = Logbook(ledger, journal)
     learner = stack.enter_context(Learner(config, run, ledger, logbook, view))
     looks = stack.enter_context(LookLog(run.deviation))
-    return Desk(script, config, run, ledger, logbook, view, learner, looks)
+    return Desk(script, config, ledger, logbook, view, learner, looks)
 
 
 def frame_of(stored: _core.Frame, source: str, generation: int = -1) -> Frame:
