@@ -232,6 +232,27 @@ def stop(
 
 
 @app.command()
+def export(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to make; it must not be there.")],
+    form: Annotated[
+        Literal["deepmd/npy", "deepmd/npy/mixed", "extxyz"], typer.Option("--format", help="What is written.")
+    ] = "deepmd/npy",
+    test_share: Annotated[
+        float, typer.Option("--test-share", min=0.0, max=0.9, help="Share of the frames for a test set.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(min=0, help="Chooses the frames of the test set.")] = 1,
+    generation: Annotated[
+        int | None, typer.Option(help="Only the labels that this generation was trained on; all if not given.")
+    ] = None,
+) -> None:
+    """Write the labelled data of a run for use elsewhere."""
+    from lammps_dpgen.cli.export import run_export
+
+    run_export(run_folder, output, form, test_share, seed, generation)
+
+
+@app.command()
 def report(run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]) -> None:
     """Write report.html of a run, also while it goes on."""
     from lammps_dpgen.cli.report import write_report
