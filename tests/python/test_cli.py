@@ -23,7 +23,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"lammps-dpgen {__version__}\n"
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    for command in ("md", "bootstrap", "status", "stop", "export", "report", "devi", "doctor", "schema"):
+    for command in ("md", "bootstrap", "status", "stop", "export", "import", "report", "devi", "doctor", "schema"):
         assert command in text
 
 

@@ -252,6 +252,21 @@ def export(
     run_export(run_folder, output, form, test_share, seed, generation)
 
 
+@app.command(name="import")
+def import_data(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of the run, made if absent.")],
+    files: Annotated[list[Path], typer.Argument(help="Labelled data: deepmd/npy folders, or files that ASE reads.")],
+    config: Annotated[Path, typer.Option("--config", "-c", help="Configuration of the learning run (YAML).")],
+    same_settings: Annotated[
+        bool, typer.Option("--same-settings", help="Say that the labels belong to the settings of the labeler.")
+    ] = False,
+) -> None:
+    """Take labels that are there already as the start of a run."""
+    from lammps_dpgen.cli.import_data import run_import
+
+    run_import(run_folder, config, files, same_settings=same_settings)
+
+
 @app.command()
 def report(run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]) -> None:
     """Write report.html of a run, also while it goes on."""

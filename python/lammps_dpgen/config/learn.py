@@ -116,9 +116,15 @@ class LearnConfig(BaseConfig):
                 )
         return self
 
-    def bootstrap(self) -> BootstrapConfig | None:
-        """Return the part that makes generation 0, None where the file names no structures."""
-        if not self.structures:
+    def bootstrap(self, *, has_labels: bool = False) -> BootstrapConfig | None:
+        """Return the part that makes generation 0, None where there is nothing to make it from.
+
+        Parameters
+        ----------
+        has_labels
+            The run folder has labels already, which were imported: they do without structures or initial models.
+        """
+        if not self.structures and (self.initial_models or not has_labels):
             return None
         shared = {name: getattr(self, name) for name in BaseConfig.model_fields}
         return BootstrapConfig.model_construct(**shared, structures=self.structures)

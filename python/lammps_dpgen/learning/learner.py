@@ -205,9 +205,11 @@ class Learner:
 
     def _first_generation(self, labels: Executor, trainings: Executor) -> Generation:
         begin = time.monotonic()
-        boot = self.config.bootstrap()
+        boot = self.config.bootstrap(has_labels=self.ledger.counts().labels > 0)
         if boot is not None:
-            self.view.phase("bootstrap", "labels and models of the initial structures")
+            if not boot.structures:  # no frame will be labelled now that would show whether the labeler works
+                self._check_parts(labels, trainings)
+            self.view.phase("bootstrap", "labels and models of the initial structures and imported frames")
             generation = Bootstrap(boot, self.run, self.ledger, self.logbook, self.view).make(labels, trainings)
         elif self.config.initial_models:
             self._check_parts(labels, trainings)
@@ -215,7 +217,7 @@ class Learner:
         else:
             raise LearningError(
                 f"{self.run.path} has no models; give structures (generation 0 is made from them) or initial_models in "
-                "the configuration, or run 'lammps-dpgen bootstrap' first"
+                "the configuration, or run 'lammps-dpgen bootstrap' or 'lammps-dpgen import' first"
             )
         self.seconds["training"] += time.monotonic() - begin
         return generation

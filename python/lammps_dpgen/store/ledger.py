@@ -152,16 +152,26 @@ class Ledger(LedgerReader):
         bool
             True if the label was new; False if there was one already, which stays as it is.
         """
+        return self.record_labels([(frame_hash, label)]) == 1
+
+    def record_labels(self, labels: Iterable[tuple[str, Label]]) -> int:
+        """Record labels by frame hash as `record_label` does, in one transaction; return how many were new."""
+        n_new = 0
         with self._database.write() as connection:
-            number, n_atoms = self._frame_number(connection, frame_hash)
-            if label.forces.shape != (n_atoms, 3):
-                raise StoreError(
-                    f"the label of frame {frame_hash[:12]} has forces of shape {label.forces.shape}, expected "
-                    f"({n_atoms}, 3); the labeler must return one force per atom, in the frame's order"
-                )
-            new = connection.execute(self._insert_new(schema.labels), rows.label_row(number, label)).rowcount == 1
-            done = update(schema.frames).where(schema.frames.c.number == number)
-            connection.execute(done.where(schema.frames.c.state != "labelled").values(state="labelled", cause=""))
+            for frame_hash, label in labels:
+                n_new += self._record_label(connection, frame_hash, label)
+        return n_new
+
+    def _record_label(self, connection: Connection, frame_hash: str, label: Label) -> bool:
+        number, n_atoms = self._frame_number(connection, frame_hash)
+        if label.forces.shape != (n_atoms, 3):
+            raise StoreError(
+                f"the label of frame {frame_hash[:12]} has forces of shape {label.forces.shape}, expected "
+                f"({n_atoms}, 3); the labeler must return one force per atom, in the frame's order"
+            )
+        new = connection.execute(self._insert_new(schema.labels), rows.label_row(number, label)).rowcount == 1
+        done = update(schema.frames).where(schema.frames.c.number == number)
+        connection.execute(done.where(schema.frames.c.state != "labelled").values(state="labelled", cause=""))
         return new
 
     def record_failure(self, frame_hash: str, settings_hash: str, cause: str, attempts: int, seconds: float) -> None:
