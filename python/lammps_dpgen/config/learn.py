@@ -52,7 +52,7 @@ class Audit(Section):
     """Accurate frames that are labelled at random, so that the share of missed failures is measured."""
 
     share: float = Field(default=0.0, ge=0.0, le=1.0)
-    """Share of each batch that goes to accurate frames, no unit; 0: none."""
+    """Accurate frames that are labelled beside each batch, as a share of its size (at least one); 0: none."""
 
 
 class FinalTraining(Section):

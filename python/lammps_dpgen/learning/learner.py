@@ -131,8 +131,10 @@ class Learner:
         chosen = self._select(frames, step)
         if not chosen:
             return False
-        self.ledger.add_frames(audits)
-        chosen += audits
+        aside = {stored.hash for stored in self.ledger.frames("set_aside")}
+        audited = [frame for frame in audits if frame.hash not in aside]
+        self.ledger.add_frames(audited)
+        chosen += audited
         self._label(chosen)
         if not self._untrained():
             return False
