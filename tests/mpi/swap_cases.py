@@ -130,7 +130,7 @@ class Case:
 
 
 def swapped(folder: Path, models: Path, name: str) -> dict[str, Any]:
-    """Swap the models at each pause, to and fro; compare the energy at the end with that of a fresh LAMMPS."""
+    """Swap the models at each pause, back and forth; compare the energy at the end with that of a fresh LAMMPS."""
     case = Case(folder / name, models)
 
     def swap(session: LammpsSession) -> None:
