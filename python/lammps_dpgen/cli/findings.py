@@ -186,10 +186,16 @@ def _parts() -> Iterator[Finding]:
         word, usable = f"{singular}s", []
         for name in registry.registered(group):
             try:
-                registry.load(group, name)
-                usable.append(name)
+                part = registry.load(group, name)
             except DpgenError as error:
                 yield Finding(word, name, "problem", f"{error}; mend or uninstall the package that brings it")
+                continue
+            # A part may need a program that nobody else does; without it, nothing else is worse.
+            missing = part.missing() if hasattr(part, "missing") else ""
+            if missing:
+                yield Finding(word, f"{name} cannot be used", "ok", f"if you want it: {missing}")
+            else:
+                usable.append(name)
         if usable:
             yield Finding(word, ", ".join(usable))
         else:
