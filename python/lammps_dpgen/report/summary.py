@@ -37,7 +37,8 @@ OWN_KEYS = (
     "sessions",
     "sessions_killed_or_running",
 )
-#: What the force errors were measured on where nothing better is there: two sets of frames, so that no ratio has a meaning.
+#: What the force errors were measured on where nothing better is there: two sets of frames, so that no ratio has a
+#: meaning.
 NEW_LABELS = "labels of the first and of the last pause, before they were trained on: different frames"
 #: Share of the MD steps, at the end, in which failed looks are counted.
 LATE = 0.2
