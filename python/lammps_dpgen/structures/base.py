@@ -10,6 +10,7 @@ from ase.data import atomic_numbers
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationInfo
 
 from lammps_dpgen.frame import Frame
+from lammps_dpgen.part import config_folder
 
 
 class StructureSettings(BaseModel):
@@ -53,8 +54,7 @@ def family(frame: Frame) -> str:
 
 def absolute_file(name: str, info: ValidationInfo) -> str:
     """Return an absolute path; a relative one is meant from the folder of the configuration file."""
-    folder = Path((info.context or {}).get("folder", Path.cwd()))
-    return str(folder / Path(name).expanduser())
+    return str(config_folder(info) / Path(name).expanduser())
 
 
 def known_element(symbol: str) -> str:
