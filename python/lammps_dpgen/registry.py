@@ -1,7 +1,8 @@
-"""Finds and makes labelers, trainers and structure generators, the built-in ones and those of other packages, by name.
+"""Finds and makes the replaceable parts by name: labelers, trainers, structure generators and samplers.
 
-All of them register through entry points (https://packaging.python.org/specifications/entry-points/), so that nothing
-here knows a particular one.
+The built-in ones and those of other packages register through entry points
+(https://packaging.python.org/specifications/entry-points/), so that nothing here knows a particular
+one.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from lammps_dpgen.errors import ConfigError, InstallationError
 LABELERS = "lammps_dpgen.labelers"
 TRAINERS = "lammps_dpgen.trainers"
 STRUCTURES = "lammps_dpgen.structures"
+SAMPLERS = "lammps_dpgen.samplers"
 
 #: What a part of each group is called.
-WORDS = {LABELERS: "labeler", TRAINERS: "trainer", STRUCTURES: "structure generator"}
+WORDS = {LABELERS: "labeler", TRAINERS: "trainer", STRUCTURES: "structure generator", SAMPLERS: "sampler"}
 
 
 @cache

@@ -1,0 +1,1 @@
+"""What makes trajectories: samplers, and what they need of a walker."""
