@@ -1,8 +1,7 @@
 """Finds and makes the replaceable parts by name: labelers, trainers, structure generators and samplers.
 
 The built-in ones and those of other packages register through entry points
-(https://packaging.python.org/specifications/entry-points/), so that nothing here knows a particular
-one.
+(https://packaging.python.org/specifications/entry-points/), so that nothing here knows a particular one.
 """
 
 from __future__ import annotations

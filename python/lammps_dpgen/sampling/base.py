@@ -156,7 +156,7 @@ class Sampler(Protocol):
 
     @property
     def resumable(self) -> bool:
-        """Whether :meth:`explore` can go on from ``walker.restart``; otherwise a trajectory that was cut starts again."""
+        """Whether :meth:`explore` can go on from ``walker.restart``; a trajectory that cannot starts again."""
 
     def plan(self, starts: Sequence[Frame], number: int, rng: np.random.Generator) -> list[TrajectoryPlan]:
         """Return exactly `number` trajectories, the same ones for the same state of `rng`.
