@@ -131,24 +131,25 @@ class Looks:
 
 def instrument() -> Looks:
     """Put clocks into the learning run."""
-    from lammps_dpgen.learning import controller, learner
+    from lammps_dpgen.learning import learner
     from lammps_dpgen.learning.session import LammpsSession
+    from lammps_dpgen.learning.walker import Walker
 
     clocks = Clocks()
     clocks.wrap(learner, "label_frames", "labels")
     clocks.wrap(learner, "train_generation", "training")
     clocks.wrap(learner.Judge, "verdict", "judge")
     clocks.wrap(LammpsSession, "swap_models", "swap")
-    clocks.wrap(controller.LearningRun, "_check_driver", "check")
-    clocks.wrap(controller.LearningRun, "_on_pause", "pause")
+    clocks.wrap(Walker, "_check_driver", "check")
+    clocks.wrap(Walker, "_on_pause", "pause")
     looks = Looks(clocks)
-    hear = controller.LearningRun._on_look
+    hear = Walker._on_look
 
-    def on_look(run: controller.LearningRun, look: Any) -> None:
-        hear(run, look)
+    def on_look(walker: Walker, look: Any) -> None:
+        hear(walker, look)
         looks.note(look.step)
 
-    controller.LearningRun._on_look = on_look  # type: ignore[method-assign]
+    Walker._on_look = on_look  # type: ignore[method-assign]
     return looks
 
 

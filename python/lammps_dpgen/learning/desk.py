@@ -5,19 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lammps_dpgen.config.learn import LearnConfig
-from lammps_dpgen.frame import Frame, FrameOrigin
+from lammps_dpgen.ensemble import Ensemble
+from lammps_dpgen.frame import Frame
 from lammps_dpgen.geometry import closest_contact
 from lammps_dpgen.learning.ensembles import largest_force
+from lammps_dpgen.learning.interrupts import Interrupts
 from lammps_dpgen.learning.learner import Learner
 from lammps_dpgen.learning.logbook import Logbook
 from lammps_dpgen.learning.looks import LookLog
 from lammps_dpgen.learning.session import check_script
 from lammps_dpgen.learning.trajectory import Situation, Trajectory
+from lammps_dpgen.learning.walker import Orders, WalkerState, frame_of
 from lammps_dpgen.monitor.journal import Journal
 from lammps_dpgen.monitor.recording import RecordingView
 from lammps_dpgen.monitor.state import Totals, counted
@@ -29,39 +31,8 @@ if TYPE_CHECKING:
     from lammps_dpgen import _core
 
 
-@dataclass(frozen=True)
-class Orders:
-    """What all ranks do in LAMMPS after a pause.
-
-    Attributes
-    ----------
-    rollback
-        Safe point to return to (0 is the newest); None: none.
-    every
-        Interval of the looks from now on, in steps.
-    swap_to
-        SHA-256 of the models to load; empty: the old ones stay.
-    end
-        Why the run ends here; empty: it goes on.
-    """
-
-    rollback: int | None = None
-    every: int = 1
-    swap_to: tuple[str, ...] = ()
-    end: str = ""
-
-
-@dataclass(frozen=True)
-class WalkerState:
-    """What the walker knows at a pause: see :class:`Situation`."""
-
-    safe_points: Sequence[int]
-    refusal: str
-    every: int
-
-
-class Desk:
-    """What rank 0 keeps during a learning run; made by :func:`open_desk`."""
+class LearningDesk:
+    """What rank 0 keeps during a learning run; made by :func:`open_desk`. The desk of its one walker."""
 
     def __init__(
         self,
@@ -72,8 +43,9 @@ class Desk:
         view: RecordingView,
         learner: Learner,
         looks: LookLog,
+        interrupts: Interrupts,
     ) -> None:
-        self._script, self._config, self._ledger = script, config, ledger
+        self._script, self._config, self._ledger, self._interrupts = script, config, ledger, interrupts
         self.logbook, self.view, self.learner, self.looks = logbook, view, learner, looks
         self._started = time.monotonic()
         self._pauses = self._rollbacks = 0
@@ -96,6 +68,24 @@ class Desk:
         assert self.learner.generation is not None
         return tuple(model.sha256 for model in self.learner.generation.models)
 
+    @property
+    def ensemble(self) -> Ensemble:
+        """Models of the current generation, loaded from their own files."""
+        assert self.learner.ensemble is not None
+        return self.learner.ensemble
+
+    def note_run(self, look: _core.Look, n_atoms: int, every: int) -> None:
+        """Note the first look of the script."""
+        trust = list(look.trust)
+        self.logbook.write("run", look.step, last=look.last_step, n_atoms=n_atoms, every=every, trust=trust)
+
+    def take_rest(self, pause: _core.Pause, audits: Sequence[Frame]) -> None:
+        """Candidates at the end of the script are not labelled: nothing would be learnt from them any more."""
+
+    def wants_pause(self) -> bool:
+        """Nobody but the fix asks for a pause: there is nothing to learn while the only walker runs."""
+        return False
+
     def note_look(self, look: _core.Look) -> None:
         """Store and show a look."""
         self.looks.write(look, self.generation_number)
@@ -105,6 +95,12 @@ class Desk:
         self, pause: _core.Pause, walker: WalkerState, trajectory: Trajectory, audits: Sequence[Frame]
     ) -> Orders:
         """Say what follows this pause; label and train where that is it."""
+        with self._interrupts.raised():
+            return self._decide(pause, walker, trajectory, audits)
+
+    def _decide(
+        self, pause: _core.Pause, walker: WalkerState, trajectory: Trajectory, audits: Sequence[Frame]
+    ) -> Orders:
         self._pauses += 1
         self.looks.flush()
         candidates = [frame_of(frame, "md", self.generation_number) for frame in pause.candidates]
@@ -132,8 +128,13 @@ class Desk:
         if not reaction.learn:
             return Orders(rollback=reaction.rollback, every=reaction.every)
         frames = [*candidates, failed] if reaction.use_failed and failed is not None else candidates
-        learnt = self.learner.learn(frames, pause.reason, pause.step, audits)
+        learnt = self.learner.learn(frames, pause.reason, pause.step, self._within_limit(audits))
         return Orders(reaction.rollback, reaction.every, self.model_hashes() if learnt else ())
+
+    def _within_limit(self, audits: Sequence[Frame]) -> Sequence[Frame]:
+        """Return the drawn frames as far as the limit of labels goes; candidates come first."""
+        left = self.learner.labels_left()
+        return audits[: None if left is None else max(0, left - self._config.selection.batch)]
 
     def note_rollback(self, step: int, to_step: int, every: int) -> None:
         """Note that the walker returned to a safe point."""
@@ -244,7 +245,7 @@ class Desk:
         return Orders(end=why)
 
 
-def open_desk(script: Path, config: LearnConfig, stack: ExitStack) -> Desk:
+def open_desk(script: Path, config: LearnConfig, interrupts: Interrupts, stack: ExitStack) -> LearningDesk:
     """Open everything that rank 0 keeps; `stack` closes it.
 
     Raises
@@ -262,25 +263,4 @@ def open_desk(script: Path, config: LearnConfig, stack: ExitStack) -> Desk:
     logbook = Logbook(ledger, journal)
     learner = stack.enter_context(Learner(config, run, ledger, logbook, view))
     looks = stack.enter_context(LookLog(run.deviation))
-    return Desk(script, config, ledger, logbook, view, learner, looks)
-
-
-def frame_of(stored: _core.Frame, source: str, generation: int = -1) -> Frame:
-    """Return a frame of the fix as one of the package: positions from the cell's corner, unwrapped."""
-    return Frame(
-        species=tuple(stored.species),
-        positions=stored.positions - stored.origin,
-        cell=stored.cell,
-        pbc=(bool(stored.periodic[0]), bool(stored.periodic[1]), bool(stored.periodic[2])),
-        origin=FrameOrigin(
-            source=source,
-            reason=stored.frame_class,
-            generation=generation,
-            step=stored.step,
-            time=stored.time,
-            temperature=stored.temperature,
-            max_devi_f=stored.deviation.max_f,
-            max_devi_v=stored.deviation.max_v,
-        ),
-        spread=stored.spread,
-    )
+    return LearningDesk(script, config, ledger, logbook, view, learner, looks, interrupts)

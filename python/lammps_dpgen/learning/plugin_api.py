@@ -43,7 +43,11 @@ class PluginApi:
 
     def _call(self, name: str, *arguments: Any) -> None:
         if getattr(self._library, name)(self._lmp, *arguments) != 0:
-            raise LearningError(self._library.dpgen_last_error().decode(errors="replace"))
+            raise LearningError(self._last_error())
+
+    def _last_error(self) -> str:
+        text: bytes = self._library.dpgen_last_error()
+        return text.decode(errors="replace")
 
     def _text(self, name: str, *arguments: Any) -> str | None:
         """Return a text that a function writes into a buffer and whose length it returns, None if it has none."""
@@ -61,6 +65,41 @@ class PluginApi:
         self._call("dpgen_attach", ctypes.c_char_p(self._fix_id), look, pause)
         self._hooks = (look, pause)  # LAMMPS keeps their addresses
 
+    def detach(self) -> None:
+        """Give LAMMPS its own commands back; the callables are not called any more."""
+        self._call("dpgen_detach")
+        self._hooks = ()
+
+    def request_pause(self) -> bool:
+        """End the run under way after this step, for a pause with the reason "requested"; to be called at a look.
+
+        Where the fix has a reason of its own at this look, that one holds.
+
+        Returns
+        -------
+        bool
+            False if no run command is under way that could pause, as during a minimization: ask again at a later look.
+
+        Raises
+        ------
+        LearningError
+            No learning run is attached.
+        """
+        answer = int(self._library.dpgen_request_pause(self._lmp))
+        if answer < 0:
+            raise LearningError(self._last_error())
+        return answer == 0
+
+    def drain(self) -> None:
+        """Hand over what is left when the script is over: one pause with the reason "end", unless there is no fix.
+
+        Raises
+        ------
+        LearningError
+            A run is under way, or the pause failed.
+        """
+        self._call("dpgen_drain")
+
     @property
     def runs_without_fix(self) -> int:
         """Run commands that went on unwatched because the script had no such fix at that moment."""
@@ -77,6 +116,13 @@ class PluginApi:
     def every(self) -> int:
         """Interval of the looks, in steps."""
         return int(self._library.dpgen_every(self._lmp, self._fix_id))
+
+    def lend_models(self, models: _core.Ensemble | None) -> None:
+        """Let the learning fix share models of this rank whenever it opens files of the same content; None: no more.
+
+        To be called after :meth:`attach`. They serve one LAMMPS instance at a time.
+        """
+        self._call("dpgen_lend_models", ctypes.c_void_p(None if models is None else models.address))
 
     def reload_models(self, at_hand: _core.Ensemble | None = None) -> None:
         """Let the fix load its models again; a rank that has loaded files of the same content shares its own models."""

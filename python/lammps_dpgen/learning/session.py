@@ -72,6 +72,18 @@ class LammpsSession:
         self.api.attach(on_look, on_pause)
         self.lmp.file(str(script))
 
+    def write_restart(self, path: Path) -> None:
+        """Write a LAMMPS restart file; it is complete or absent."""
+        fresh = path.with_name(path.name + ".new")
+        self.lmp.command(f'write_restart "{fresh}"')
+        if self.lmp.extract_setting("world_rank") == 0:
+            os.replace(fresh, path)
+
+    def close(self) -> None:
+        """End this LAMMPS instance, also after an error in it; nothing can be asked of it afterwards."""
+        self.api.detach()
+        self.lmp.close()
+
     @property
     def step(self) -> int:
         """MD step."""
