@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TextIO
 
+from lammps_dpgen.monitor.campaign_state import StageProgress, WalkerProgress
 from lammps_dpgen.monitor.state import Clock, Progress, Totals, counted, duration
 
 #: Between two lines about the same thing lie at least this many seconds ...
@@ -67,6 +69,17 @@ class LineView:
         if moved and (step >= steps or self._due("training")):
             rmse = f", force RMSE {force_rmse:.4f} eV/Å" if math.isfinite(force_rmse) else ""
             self._write(f"training generation {generation} model {model}: {step}/{steps}{rmse}")
+
+    def stage(self, stage: StageProgress) -> None:
+        """Note how far the stage is; write it when a stage or round begins."""
+        before = self.state.stage(stage)
+        if before is None or (before.number, before.round) != (stage.number, stage.round):
+            n = counted(stage.n_trajectories, "trajectory").replace("trajectorys", "trajectories")
+            self._write(f"stage {stage.number}/{stage.n_stages} {stage.name}, round {stage.round}: {n}")
+
+    def walkers(self, walkers: Sequence[WalkerProgress]) -> None:
+        """Note what the walkers do."""
+        self.state.walkers(walkers)
 
     def message(self, text: str) -> None:
         """Write a message."""

@@ -6,6 +6,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Sequence
 from typing import TextIO
 
 from rich.box import ROUNDED
@@ -15,6 +16,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from lammps_dpgen.monitor.campaign_state import StageProgress, WalkerProgress
 from lammps_dpgen.monitor.panel import rows
 from lammps_dpgen.monitor.state import Clock, Progress, Totals
 
@@ -82,6 +84,16 @@ class LiveView:
     def training(self, generation: int, model: int, step: int, steps: int, force_rmse: float) -> None:
         """Show how far the training of one model is."""
         self.state.train(generation, model, step, steps, force_rmse)
+        self.tick()
+
+    def stage(self, stage: StageProgress) -> None:
+        """Show how far the stage is."""
+        self.state.stage(stage)
+        self.tick()
+
+    def walkers(self, walkers: Sequence[WalkerProgress]) -> None:
+        """Show what the walkers do."""
+        self.state.walkers(walkers)
         self.tick()
 
     def message(self, text: str) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
 from lammps_dpgen.errors import StoreError
+from lammps_dpgen.monitor.campaign_state import StageProgress, WalkerProgress
 from lammps_dpgen.monitor.state import Clock, Progress, Totals
 from lammps_dpgen.monitor.view import View
 from lammps_dpgen.store.run_folder import RunFolder
@@ -59,6 +61,18 @@ class RecordingView:
         """Pass on how far the training of one model is."""
         self._view.training(generation, model, step, steps, force_rmse)
         self._state.train(generation, model, step, steps, force_rmse)
+        self._write_when_due()
+
+    def stage(self, stage: StageProgress) -> None:
+        """Pass on how far the stage is."""
+        self._view.stage(stage)
+        self._state.stage(stage)
+        self._write_when_due()
+
+    def walkers(self, walkers: Sequence[WalkerProgress]) -> None:
+        """Pass on what the walkers do."""
+        self._view.walkers(walkers)
+        self._state.walkers(walkers)
         self._write_when_due()
 
     def message(self, text: str) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+
+from lammps_dpgen.monitor.campaign_state import CampaignProgress, StageProgress, WalkerProgress
 
 #: Monotonic clock in seconds; tests pass their own.
 Clock = Callable[[], float]
@@ -69,6 +71,8 @@ class Progress:
         Trust window of max_devi_f in eV/Å.
     md_seconds
         Wall time spent in the phase MD since the view was opened.
+    campaign
+        Stage and walkers; None for a learning run.
     """
 
     clock: Clock = time.monotonic
@@ -91,6 +95,7 @@ class Progress:
     md_seconds: float = 0.0
     run_started: float = 0.0
     run_md_started: float = 0.0
+    campaign: CampaignProgress | None = None
 
     def __post_init__(self) -> None:
         self.started = self.phase_started = self.run_started = self.clock()
@@ -146,6 +151,19 @@ class Progress:
         self.models[model] = ModelProgress(step, steps, force_rmse)
         return moved
 
+    def stage(self, stage: StageProgress) -> StageProgress | None:
+        """Note how far the stage of a campaign is; return what was noted before."""
+        return self._campaign().enter(stage)
+
+    def walkers(self, walkers: Sequence[WalkerProgress]) -> None:
+        """Note what the walkers of a campaign do."""
+        self._campaign().walkers = walkers
+
+    def _campaign(self) -> CampaignProgress:
+        if self.campaign is None:
+            self.campaign = CampaignProgress(self.clock)
+        return self.campaign
+
     def count(self, totals: Totals) -> bool:
         """Note the counts of the run; True when a new generation is there."""
         before, self.totals = self.totals, totals
@@ -158,9 +176,13 @@ class Progress:
     def time_left(self) -> tuple[float, float] | None:
         """Return seconds that the current ``run`` command still needs, as (least, most); None while nobody can know.
 
+        Of a campaign: what its round still needs, see `CampaignProgress.time_left`.
+
         The least takes the rest as MD without another pause; the most takes pauses, labels and trainings to go on as
         often as so far. Learning gets rarer, so the truth lies between them.
         """
+        if self.campaign is not None:
+            return self.campaign.time_left()
         done = self.step - self.first_step
         if self.first_step < 0 or done <= 0 or self.step > self.last_step:
             return None

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
+from lammps_dpgen.monitor.campaign_state import StageProgress, WalkerProgress
 from lammps_dpgen.monitor.lines import LineView
 from lammps_dpgen.monitor.live import LiveView
 from lammps_dpgen.monitor.state import Totals
 from lammps_dpgen.monitor.terminal import find_terminal
 
-#: Names of the phases of a learning run.
+#: Names of the phases of a learning run or campaign.
 PHASES = ("bootstrap", "MD", "labels", "training", "swap", "done")
 
 
 class View(Protocol):
-    """Progress of a learning run; rank 0 alone has one. Every call costs microseconds and may come at any rate."""
+    """Progress of a learning run or campaign, which rank 0 alone has.
+
+    Every call costs microseconds and may come at any rate.
+    """
 
     def phase(self, name: str, detail: str = "") -> None:
         """Say what begins now: one of `PHASES`, with a few words about it."""
@@ -30,6 +35,17 @@ class View(Protocol):
 
     def training(self, generation: int, model: int, step: int, steps: int, force_rmse: float) -> None:
         """Report the training of one model: `step` of `steps`, force RMSE of its batch in eV/Å (NaN: not known)."""
+        ...
+
+    def stage(self, stage: StageProgress) -> None:
+        """Report how far the stage of a campaign is; never called by a learning run."""
+        ...
+
+    def walkers(self, walkers: Sequence[WalkerProgress]) -> None:
+        """Report what the walkers of a campaign do, in order; never called by a learning run.
+
+        The sequence is kept and read when something is drawn, so the caller may pass one list and change its items.
+        """
         ...
 
     def message(self, text: str) -> None:
