@@ -16,6 +16,12 @@ class BoxGuard(Section):
     """Longest cell vector over smallest height of the cell (no unit); above it the frame is dropped. A cube has 1."""
     min_angle: float = Field(default=30.0, ge=0.0, lt=90.0)
     """Smallest angle between two cell vectors, and of 180° minus it, in degrees; below it the frame is dropped."""
+    max_length_ratio: float | None = Field(default=None, ge=1.0)
+    """Longest cell vector over the shortest; above it the frame is dropped. Default: no limit."""
+    max_wrap: float | None = Field(default=None, gt=0.0)
+    """Largest of xy/lx, xz/lx, yz/ly of a cell in LAMMPS' form; above it the frame is dropped. Default: no limit."""
+    max_tilt: float | None = Field(default=None, gt=0.0)
+    """Largest of xy/ly, xz/lz, yz/lz of a cell in LAMMPS' form; above it the frame is dropped. Default: no limit."""
 
 
 class SelectionSettings(Section):
@@ -35,3 +41,6 @@ class SelectionSettings(Section):
     """Two frames count as the same when no atom is displaced by more than this (Å); 0: only identical frames."""
     box: BoxGuard = BoxGuard()
     """Guard against cells that no longer make sense."""
+    vacuum: float | None = Field(default=None, gt=0.0)
+    """For clusters in a periodic cell with vectors along x, y, z: frames with less room than this (Å) between the
+    cluster and its image are dropped, such as those where an atom has left it. Default: no limit."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from ase.cell import Cell
 
+from lammps_dpgen.cell_shape import aspect_ratio, length_ratio, tilt_ratio, vacuum, wrap_ratio
 from lammps_dpgen.config.selection import BoxGuard, SelectionSettings
 from lammps_dpgen.errors import ConfigError
 from lammps_dpgen.frame import FloatArray, Frame
@@ -104,19 +105,32 @@ def bad_box(frame: Frame, guard: BoxGuard) -> str | None:
     vectors = frame.cell[list(frame.pbc)]
     if len(vectors) == 0:
         return None
-    lengths = np.linalg.norm(vectors, axis=1)
     if np.linalg.matrix_rank(vectors, tol=1e-6) < len(vectors):
         return "the periodic cell vectors are not independent"
-    heights = 1.0 / np.linalg.norm(np.linalg.pinv(vectors), axis=0)
-    aspect = lengths.max() / heights.min()
-    if aspect > guard.max_aspect:
-        return f"aspect ratio {aspect:.2f} of the cell is above {guard.max_aspect:g}"
-    unit = vectors / lengths[:, None]
+    ratios = [
+        ("aspect ratio", aspect_ratio(vectors), guard.max_aspect),
+        ("length ratio", length_ratio(vectors), guard.max_length_ratio),
+    ]
+    if len(vectors) == 3:
+        ratios.append(("wrap ratio", wrap_ratio(frame.cell), guard.max_wrap))
+        ratios.append(("tilt ratio", tilt_ratio(frame.cell), guard.max_tilt))
+    for name, value, limit in ratios:
+        if limit is not None and value > limit:
+            return f"{name} {value:.2f} of the cell is above {limit:g}"
+    unit = vectors / np.linalg.norm(vectors, axis=1)[:, None]
     cosine = np.abs(unit @ unit.T)[np.triu_indices(len(vectors), 1)]
     angle = float(np.degrees(np.arccos(min(1.0, cosine.max(initial=0.0)))))
     if angle < guard.min_angle:
         return f"angle {angle:.1f}° of the cell is below {guard.min_angle:g}°"
     return None
+
+
+def _no_vacuum(frame: Frame, least: float | None) -> str | None:
+    """Return that too little room is left around the atoms, or None."""
+    if least is None or not any(frame.pbc):
+        return None
+    room = vacuum(frame.cell, frame.positions)
+    return f"vacuum of {room:.2f} Å around the atoms is below {least:g} Å" if room < least else None
 
 
 class NearDuplicates:
@@ -183,7 +197,7 @@ def _screened(
         kind, cause = "", None
         if frame.n_atoms > settings.max_atoms:
             kind, cause = "n_too_large", f"{frame.n_atoms} atoms, max_atoms is {settings.max_atoms}"
-        elif reason := bad_box(frame, settings.box):
+        elif reason := bad_box(frame, settings.box) or _no_vacuum(frame, settings.vacuum):
             kind, cause = "n_bad_box", reason
         elif contact := closest_contact(frame, settings.min_distance):
             kind, cause = "n_too_close", contact.describe(frame)
