@@ -40,6 +40,8 @@ class FrameOrigin:
         Model deviation (eV/Å, eV/atom) that chose the frame.
     generation
         Generation of the models that judged it.
+    trajectory
+        Number of its trajectory in the ledger; -1 where it belongs to none.
     """
 
     source: str
@@ -54,6 +56,7 @@ class FrameOrigin:
     pressure: float = float("nan")
     max_devi_f: float = float("nan")
     max_devi_v: float = float("nan")
+    trajectory: int = -1
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,8 @@ def judge(story: Story) -> str:
     assert Counter(failure.frame_hash for failure in failures) == Counter(
         stored.hash for stored in frames if stored.hash not in possible
     )
-    assert counts.frames == {"selected": 0, "labelled": len(possible), "set_aside": len(failures), "dropped": 0}
+    states = {"offered": 0, "selected": 0, "labelled": len(possible), "set_aside": len(failures), "dropped": 0}
+    assert counts.frames == states
     assert all(new == "True" for _, new in acknowledged)
     assert set(Counter(frame_hash for frame_hash, _ in acknowledged).values()) == {1}
     before: set[str] = set()

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+from sqlalchemy import create_engine
 
 from lammps_dpgen.frame import Frame, Label
+from lammps_dpgen.store import schema
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.records import Generation, ModelRecord
 
 SETTINGS = "5" * 64
+DATABASE_URL = "LAMMPS_DPGEN_TEST_DATABASE"
+#: Kinds of databases that every ledger has to work on.
+KINDS = ["sqlite", pytest.param("server", marks=pytest.mark.optional)]
+
+
+def new_location(kind: str, path: Path) -> Path | str:
+    """Return where a new ledger can be made: a file, or an empty database of a server where one is named."""
+    if kind == "sqlite":
+        return path
+    url = os.environ.get(DATABASE_URL)
+    if not url:
+        pytest.skip(f"set {DATABASE_URL} to the URL of a PostgreSQL database that may be emptied")
+    engine = create_engine(url)
+    schema.metadata.drop_all(engine)
+    engine.dispose()
+    return url
 
 
 def make_frame(seed: int, n_atoms: int = 4, **more: Any) -> Frame:

@@ -140,7 +140,7 @@ class TestLabels:
         ledger.add_frames(frames)
         results = {r.frame.hash: r for r in label_frames(executor, ledger, frames, config.labeler, run.labels)}
         assert results[bad].error == "no convergence"
-        assert ledger.counts().frames == {"selected": 0, "labelled": 2, "set_aside": 1, "dropped": 0}
+        assert ledger.counts().frames == {"offered": 0, "selected": 0, "labelled": 2, "set_aside": 1, "dropped": 0}
         (failure,) = ledger.failures()
         assert (failure.frame_hash, failure.cause, failure.attempts, failure.seconds) == (bad, "no convergence", 2, 2.0)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ledger_records import SETTINGS, labelled, make_frame, make_generation, make_label
-from sqlalchemy import create_engine, event, insert, update
+from ledger_records import KINDS, SETTINGS, labelled, make_frame, make_generation, make_label, new_location
+from sqlalchemy import event, insert, update
 
 from lammps_dpgen.errors import StoreError
 from lammps_dpgen.frame import Frame, FrameOrigin
@@ -25,21 +24,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "ledger.db"
 
 
-DATABASE_URL = "LAMMPS_DPGEN_TEST_DATABASE"
-
-
-@pytest.fixture(params=["sqlite", pytest.param("server", marks=pytest.mark.optional)])
+@pytest.fixture(params=KINDS)
 def location(request: pytest.FixtureRequest, path: Path) -> Path | str:
-    """Where a new ledger can be made: a file, and an empty database of a server where one is named."""
-    if request.param == "sqlite":
-        return path
-    url = os.environ.get(DATABASE_URL)
-    if not url:
-        pytest.skip(f"set {DATABASE_URL} to the URL of a PostgreSQL database that may be emptied")
-    engine = create_engine(url)
-    schema.metadata.drop_all(engine)
-    engine.dispose()
-    return url
+    return new_location(request.param, path)
 
 
 @pytest.fixture
@@ -56,7 +43,7 @@ def sqlite_ledger(path: Path) -> Iterator[Ledger]:
 
 class TestFrames:
     def test_a_frame_comes_back_exactly(self, ledger: Ledger, location: Path | str) -> None:
-        origin = FrameOrigin("md", "candidate", "heat", "fcc", 2, 1, 5000, 10.0, 300.5, -0.25, 0.0712, float("nan"))
+        origin = FrameOrigin("md", "candidate", "heat", "fcc", 2, 1, 5000, 10.0, 300.5, -0.25, 0.0712, float("nan"), 3)
         frame = make_frame(1, pbc=(True, False, True), origin=origin, spread=np.array([0.1, 1 / 3, 1e-300, 0.0712]))
         ledger.add_frames([frame])
         with Ledger.open(location, config_hash=None) as reader:
@@ -85,6 +72,25 @@ class TestFrames:
             (make_frame(3).hash, "selected"),
         ]
 
+    def test_an_offered_frame_waits_and_is_selected_or_dropped(self, ledger: Ledger) -> None:
+        frames = [make_frame(seed) for seed in range(4)]
+        hashes = ledger.add_frames(frames[:3], "offered")
+        ledger.add_frames([frames[0], frames[3]])  # chosen: the offered one is there already
+        ledger.add_frames(frames[:2], "offered")
+        ledger.set_frame_states([(hashes[1], "selected", ""), (hashes[2], "dropped", "trusted by newer models")])
+        assert [(stored.state, stored.cause) for stored in ledger.frames()] == [
+            ("selected", ""),
+            ("selected", ""),
+            ("dropped", "trusted by newer models"),
+            ("selected", ""),
+        ]
+        with pytest.raises(StoreError, match="is selected and cannot become offered"):
+            ledger.set_frame_state(hashes[0], "offered")
+        (waiting,) = ledger.add_frames([make_frame(9)], "offered")
+        with pytest.raises(StoreError, match="is offered and cannot become set_aside"):
+            ledger.set_frame_states([(hashes[1], "dropped", ""), (waiting, "set_aside", "")])
+        assert ledger.frames("dropped")[0].hash == hashes[2]  # nothing of a refused change is kept
+
     def test_nothing_to_add(self, ledger: Ledger) -> None:
         assert ledger.add_frames([]) == []
 
@@ -107,7 +113,7 @@ class TestFrames:
         (frame_hash,) = ledger.add_frames([make_frame(1)])
         with pytest.raises(StoreError, match="only its label"):
             ledger.set_frame_state(frame_hash, "labelled")
-        with pytest.raises(StoreError, match="allowed are selected, set_aside, dropped"):
+        with pytest.raises(StoreError, match="allowed are offered, selected, set_aside, dropped"):
             ledger.add_frames([make_frame(2)], state="labelled")
 
     def test_an_unknown_frame(self, ledger: Ledger) -> None:

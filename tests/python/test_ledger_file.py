@@ -48,8 +48,8 @@ def test_a_reader_makes_no_file(path: Path) -> None:
 def test_a_newer_schema(path: Path, config_hash: str | None) -> None:
     Ledger.open(path, config_hash="c").close()
     with sqlite3.connect(path) as database:
-        database.execute("UPDATE meta SET value = '2' WHERE key = 'schema_version'")
-    with pytest.raises(StoreError, match=r"schema version 2.*use the program that made the run, or a newer one"):
+        database.execute("UPDATE meta SET value = '3' WHERE key = 'schema_version'")
+    with pytest.raises(StoreError, match=r"has schema version 3.*use the program that made the run, or a newer one"):
         Ledger.open(path, config_hash=config_hash)
 
 

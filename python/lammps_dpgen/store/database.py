@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
@@ -99,6 +100,11 @@ class Database:
         """Transaction that reads one consistent state."""
         with self._errors(), self._engine.begin() as connection:
             yield connection
+
+    def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
+        """Return an INSERT that can say what happens to a row that is there already; its ``rowcount`` tells."""
+        insert_into = postgresql.insert if self.dialect == "postgresql" else sqlite.insert
+        return insert_into(table).execution_options(preserve_rowcount=True)
 
     def close(self) -> None:
         """Close the database's connections."""

@@ -10,8 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, insert, inspect, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, func, insert, inspect, select, update
 
 from lammps_dpgen import __version__
 from lammps_dpgen.errors import StoreError
@@ -20,19 +19,22 @@ from lammps_dpgen.store import rows, schema
 from lammps_dpgen.store.database import Database
 from lammps_dpgen.store.reading import LedgerReader
 from lammps_dpgen.store.records import FrameState, Generation
+from lammps_dpgen.store.trajectories import TrajectoryWriter
+from lammps_dpgen.store.upgrade import upgrade
 
 #: Changes that :meth:`Ledger.set_frame_state` allows; a frame becomes labelled by its label alone, and stays so.
 _ALLOWED_FROM: dict[FrameState, tuple[FrameState, ...]] = {
-    "selected": ("selected", "set_aside", "dropped"),
+    "offered": ("offered",),
+    "selected": ("offered", "selected", "set_aside", "dropped"),
     "set_aside": ("selected", "set_aside"),
-    "dropped": ("selected", "dropped"),
+    "dropped": ("offered", "selected", "dropped"),
 }
 
 #: Numbers in one IN (...) list; SQLite allows 32766 variables, older builds 999.
 _CHUNK = 500
 
 
-class Ledger(LedgerReader):
+class Ledger(LedgerReader, TrajectoryWriter):
     """The database of a learning run: its questions, see `LedgerReader`, and its changes; :meth:`open` opens it."""
 
     @classmethod
@@ -44,8 +46,9 @@ class Ledger(LedgerReader):
         path
             SQLite file (``RunFolder.ledger``) or a database URL (``postgresql+psycopg://...``).
         config_hash
-            Hash of the run's configuration: the ledger is opened for writing, made where there is none, and must
-            belong to this configuration. None: opened for reading only, as a report does while the run writes.
+            Hash of the run's configuration: the ledger is opened for writing, made where there is none, upgraded
+            where an older version made it, and must belong to this configuration. None: opened for reading only, as
+            a report does while the run writes; one of an older version is read as it is.
         busy_timeout
             Seconds to wait where another process holds the database.
 
@@ -59,12 +62,14 @@ class Ledger(LedgerReader):
         try:
             if config_hash is None:
                 with database.read() as connection:
-                    ledger._check(connection, None)
+                    ledger._version = ledger._check(connection, None)
             else:
                 with database.write() as connection:
                     if not inspect(connection).get_table_names():
                         ledger._create(connection, config_hash)
-                    ledger._check(connection, config_hash)
+                    version = ledger._check(connection, config_hash)
+                    if version < schema.SCHEMA_VERSION:
+                        upgrade(connection, version)
                     # A write of its own: a database that cannot be written is found now, not at the first label.
                     mark = update(schema.meta).where(schema.meta.c.key == "opened").values(value=rows.now())
                     connection.execute(mark)
@@ -84,13 +89,14 @@ class Ledger(LedgerReader):
         }
         connection.execute(insert(schema.meta), [{"key": key, "value": value} for key, value in values.items()])
 
-    def _check(self, connection: Connection, config_hash: str | None) -> None:
+    def _check(self, connection: Connection, config_hash: str | None) -> int:
+        """Return the version of the tables, or refuse the ledger."""
         name = self._database.name
         if "meta" not in inspect(connection).get_table_names():
             raise StoreError(f"{name} is no ledger of lammps-dpgen; name the folder of a run, or an empty one")
         meta = {row.key: row.value for row in connection.execute(select(schema.meta))}
         version = meta.get("schema_version", "")
-        if version != str(schema.SCHEMA_VERSION):
+        if version not in map(str, range(1, schema.SCHEMA_VERSION + 1)):
             maker = meta.get("created_by", "an unknown program")
             raise StoreError(
                 f"ledger {name} has schema version {version or 'unknown'} (made by {maker}), this is "
@@ -103,44 +109,55 @@ class Ledger(LedgerReader):
                 f"{config_hash[:12]}); go on with the configuration that the run was started with, or name a new run "
                 "folder"
             )
+        return int(version)
 
     # ---------------------------------------------------------------------------------------------------- frames
 
     def add_frames(self, frames: Iterable[Frame], state: FrameState = "selected", cause: str = "") -> list[str]:
         """Add frames in one transaction and return their hashes, in order; a known hash is not added again.
 
-        A known frame keeps the state that it has.
+        A known frame keeps the state that it has, but an offered one takes the state given here.
         """
         if state not in _ALLOWED_FROM:
             raise StoreError(f"frames cannot be added in state '{state}'; allowed are {', '.join(_ALLOWED_FROM)}")
         new = [rows.frame_row(frame, state, cause) for frame in frames]
         if new:
+            offered = schema.frames.c.state == "offered"
+            add = self._database.insert(schema.frames).on_conflict_do_update(
+                index_elements=["hash"], set_={"state": state, "cause": cause}, where=offered
+            )
             with self._database.write() as connection:
-                connection.execute(self._insert_new(schema.frames), new)
+                connection.execute(add, new)
         return [row["hash"] for row in new]
 
     def set_frame_state(self, frame_hash: str, state: FrameState, cause: str = "") -> None:
         """Change the state of a frame.
 
-        A selected frame may be set aside or dropped, and either may be selected again. A labelled frame stays labelled.
+        An offered frame is selected or dropped. A selected one may be set aside or dropped, and either may be selected
+        again. A labelled frame stays labelled.
 
         Raises
         ------
         StoreError
             Unknown frame, or a change that is not possible.
         """
+        self.set_frame_states([(frame_hash, state, cause)])
+
+    def set_frame_states(self, changes: Iterable[tuple[str, FrameState, str]]) -> None:
+        """Change the states of frames as `set_frame_state` does, each with its cause, in one transaction."""
         table = schema.frames
         with self._database.write() as connection:
-            number, _ = self._frame_number(connection, frame_hash)
-            before = connection.scalar(select(table.c.state).where(table.c.number == number))
-            if before == state == "labelled":
-                return
-            if before not in _ALLOWED_FROM.get(state, ()):
-                raise StoreError(
-                    f"frame {frame_hash[:12]} is {before} and cannot become {state}; a labelled frame stays labelled, "
-                    "and only its label makes a frame labelled"
-                )
-            connection.execute(update(table).where(table.c.number == number).values(state=state, cause=cause))
+            for frame_hash, state, cause in changes:
+                number, _ = self._frame_number(connection, frame_hash)
+                before = connection.scalar(select(table.c.state).where(table.c.number == number))
+                if before == state == "labelled":
+                    continue
+                if before not in _ALLOWED_FROM.get(state, ()):
+                    raise StoreError(
+                        f"frame {frame_hash[:12]} is {before} and cannot become {state}; a labelled frame stays "
+                        "labelled, and only its label makes a frame labelled"
+                    )
+                connection.execute(update(table).where(table.c.number == number).values(state=state, cause=cause))
 
     # ---------------------------------------------------------------------------------------------------- labels
 
@@ -169,7 +186,8 @@ class Ledger(LedgerReader):
                 f"the label of frame {frame_hash[:12]} has forces of shape {label.forces.shape}, expected "
                 f"({n_atoms}, 3); the labeler must return one force per atom, in the frame's order"
             )
-        new = connection.execute(self._insert_new(schema.labels), rows.label_row(number, label)).rowcount == 1
+        once = self._database.insert(schema.labels).on_conflict_do_nothing()
+        new = connection.execute(once, rows.label_row(number, label)).rowcount == 1
         done = update(schema.frames).where(schema.frames.c.number == number)
         connection.execute(done.where(schema.frames.c.state != "labelled").values(state="labelled", cause=""))
         return new
@@ -278,11 +296,6 @@ class Ledger(LedgerReader):
             connection.execute(insert(schema.events), values)
 
     # --------------------------------------------------------------------------------------------------- private
-
-    def _insert_new(self, table: Table) -> sqlite.Insert | postgresql.Insert:
-        """Return an INSERT that leaves a row alone which is there already; its ``rowcount`` tells."""
-        insert_into = postgresql.insert if self._database.dialect == "postgresql" else sqlite.insert
-        return insert_into(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
     def _frame_number(self, connection: Connection, frame_hash: str) -> tuple[int, int]:
         """Return a frame's number and how many atoms it has."""

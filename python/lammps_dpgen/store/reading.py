@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, get_args
 
-from sqlalchemy import Connection, RowMapping, Select, Table, func, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, func, literal, select
 from typing_extensions import Self
 
 from lammps_dpgen.frame import Label
@@ -23,13 +23,15 @@ from lammps_dpgen.store.records import (
     StoredFrame,
     StoredLabel,
 )
+from lammps_dpgen.store.trajectories import TrajectoryReader
 
 
-class LedgerReader:
+class LedgerReader(TrajectoryReader):
     """The questions to an open database; close it with :meth:`close` or ``with``."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._version = schema.SCHEMA_VERSION
 
     def close(self) -> None:
         """Close the database."""
@@ -46,7 +48,7 @@ class LedgerReader:
     def frames(self, state: FrameState | None = None) -> list[StoredFrame]:
         """Return the frames, all or those of one state, in order of insertion."""
         table = schema.frames
-        query = select(table).order_by(table.c.number)
+        query = select(*self._frame_columns()).order_by(table.c.number)
         if state is not None:
             query = query.where(table.c.state == state)
         return [rows.stored_frame_from(row) for row in self._fetch(query)]
@@ -75,7 +77,8 @@ class LedgerReader:
             Only labels that no generation has been trained on.
         """
         frames, labels = schema.frames, schema.labels
-        query = select(frames, *(c for c in labels.c if c.name != "number"), labels.c.number.label("label_number"))
+        of_label = (c.label("label_number") if c.name == "number" else c for c in labels.c)
+        query = select(*self._frame_columns(), *of_label)
         query = query.join_from(labels, frames).order_by(labels.c.number)
         if settings_hash is not None:
             query = query.where(labels.c.settings_hash == settings_hash)
@@ -147,6 +150,11 @@ class LedgerReader:
                 failures=_count(connection, schema.failures),
                 generations=_count(connection, schema.generations),
             )
+
+    def _frame_columns(self) -> list[ColumnElement[Any]]:
+        """Return the columns of a frame, with values for those that an older ledger does not have."""
+        missing = {"trajectory": literal(-1).label("trajectory")} if self._version < 2 else {}
+        return [missing.get(column.name, column) for column in schema.frames.c]
 
     def _fetch(self, query: Select[Any]) -> Sequence[RowMapping]:
         """Return the rows of a query, all before any is looked at: while a reader reads, the writer has to wait."""

@@ -7,10 +7,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Literal, NamedTuple
 
+from typing_extensions import TypedDict
+
 from lammps_dpgen.frame import Frame, Label
 
-#: selected: waits for its label; labelled: has one; set_aside: its label failed; dropped: chosen once, then not wanted.
-FrameState = Literal["selected", "labelled", "set_aside", "dropped"]
+#: offered: waits for a selection; selected: waits for its label; labelled: has one; set_aside: its label
+#: failed; dropped: offered or chosen once, then not wanted.
+FrameState = Literal["offered", "selected", "labelled", "set_aside", "dropped"]
+#: waiting: not begun, or to be begun again; running: a walker has it; parked: left at a safe point, to go on with newer
+#: models; done: ran to its end; set_aside: given up, for a cause.
+TrajectoryState = Literal["waiting", "running", "parked", "done", "set_aside"]
 
 
 @dataclass(frozen=True)
@@ -148,6 +154,124 @@ class Generation:
     n_labels: int = 0
     created: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class TrajectoryRecord:
+    """A trajectory of a campaign: what was planned, and how far it has come.
+
+    Attributes
+    ----------
+    stage, round, index
+        Its place: name of the stage, round in it, number in the round; no two trajectories share one.
+    structure
+        Name of the start structure.
+    conditions
+        Of the exploration by name, such as "temperature" (K) and "pressure" (bar).
+    n_steps, seed
+        Planned length, and what its random numbers come from.
+    sampler
+        Name of the sampler that carries it out.
+    plan
+        Plain data that, with the start frame, gives the sampler's plan again.
+    state, cause
+        See `TrajectoryState`; why it was set aside, parked or begun again.
+    attempts
+        How often it was begun.
+    walker, generation
+        Who had it last, and the models that drove it then; -1: nobody yet.
+    step
+        The last one that is known.
+    accurate, candidate, failed
+        Looks by class.
+    max_devi_f
+        Largest deviation of all looks in eV/Å; NaN before the first.
+    seconds
+        Wall time of its MD.
+    policy
+        JSON text of the walker's own about rollbacks and tries.
+    created, ended
+        When it was planned; when it was done or set aside.
+    number
+        Of the ledger, from 1; -1 before it is there.
+    """
+
+    stage: str
+    round: int
+    index: int
+    structure: str
+    n_steps: int
+    seed: int
+    sampler: str = "md"
+    conditions: Mapping[str, float] = field(default_factory=dict)
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    state: TrajectoryState = "waiting"
+    attempts: int = 0
+    cause: str = ""
+    walker: int = -1
+    generation: int = -1
+    step: int = 0
+    accurate: int = 0
+    candidate: int = 0
+    failed: int = 0
+    max_devi_f: float = float("nan")
+    seconds: float = 0.0
+    policy: str = ""
+    created: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    ended: datetime | None = None
+    number: int = -1
+
+
+class TrajectoryChange(TypedDict, total=False):
+    """What of a trajectory changes while it is carried out; fields as in `TrajectoryRecord`."""
+
+    state: TrajectoryState
+    attempts: int
+    cause: str
+    walker: int
+    generation: int
+    step: int
+    accurate: int
+    candidate: int
+    failed: int
+    max_devi_f: float
+    seconds: float
+    policy: str
+
+
+class TrajectoryFigures(NamedTuple):
+    """What the trajectories of one stage, structure and temperature have shown.
+
+    Attributes
+    ----------
+    temperature
+        K, or None where the conditions name none.
+    trajectories
+        How many there are by state, every state present.
+    accurate, candidate, failed
+        Looks by class.
+    max_devi_f
+        Largest deviation of all looks in eV/Å, or None.
+    seconds
+        Wall time of their MD.
+    labels, judged
+        Labels of their frames, and how many of these were compared with models before any training on them.
+    force_rmse
+        Error of these models in eV/Å, root mean square over the judged labels; None without any.
+    """
+
+    stage: str
+    structure: str
+    temperature: float | None
+    trajectories: Mapping[TrajectoryState, int]
+    accurate: int
+    candidate: int
+    failed: int
+    max_devi_f: float | None
+    seconds: float
+    labels: int
+    judged: int
+    force_rmse: float | None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from lammps_dpgen.frame import FloatArray, Frame, FrameOrigin, Label
 from lammps_dpgen.store.records import Event, Generation, ModelRecord, StoredFailure, StoredFrame, StoredLabel
 
 _ORIGIN_FLOATS = ("time", "temperature", "pressure", "max_devi_f", "max_devi_v")
-_ORIGIN_OTHERS = ("source", "reason", "stage", "structure", "walker", "generation", "step")
+_ORIGIN_OTHERS = ("source", "reason", "stage", "structure", "walker", "generation", "step", "trajectory")
 
 
 def now() -> str:
@@ -75,7 +75,8 @@ def known(value: float | None) -> float | None:
     return None if value is None or value != value else float(value)
 
 
-def _or_nan(value: float | None) -> float:
+def or_nan(value: float | None) -> float:
+    """Return the figure, NaN where it is not known: the inverse of :func:`known`."""
     return float("nan") if value is None else float(value)
 
 
@@ -100,7 +101,7 @@ def frame_row(frame: Frame, state: str, cause: str) -> dict[str, Any]:
 def frame_from(row: RowMapping) -> Frame:
     """Return the frame of a row."""
     origin: dict[str, Any] = {name: row[name] for name in _ORIGIN_OTHERS}
-    origin.update((name, _or_nan(row[name])) for name in _ORIGIN_FLOATS)
+    origin.update((name, or_nan(row[name])) for name in _ORIGIN_FLOATS)
     return Frame(
         species=tuple(json.loads(row["species"])),
         positions=array_from(row["positions"]),

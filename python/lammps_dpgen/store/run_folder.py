@@ -77,6 +77,21 @@ class RunFolder:
         return self.path / "data"
 
     @property
+    def trajectories(self) -> Path:
+        """Folder of a campaign's trajectories, one folder per number."""
+        return self.path / "trajectories"
+
+    @property
+    def walkers(self) -> Path:
+        """Folder of a campaign's walkers: each has its own links to the models that it uses now."""
+        return self.path / "walkers"
+
+    @property
+    def final(self) -> Path:
+        """What a campaign hands on when it is over: models, data, report."""
+        return self.path / "final"
+
+    @property
     def labels(self) -> Path:
         """Folder of the scratch folders of labels; failed ones stay."""
         return self.path / "labels"
@@ -112,6 +127,14 @@ class RunFolder:
     def training_of(self, generation: int, index: int) -> Path:
         """Return the training folder of one model of a generation."""
         return self.training / f"g{generation:03d}" / f"model_{index}"
+
+    def trajectory_of(self, number: int) -> Path:
+        """Return the folder of a campaign's trajectory."""
+        return self.trajectories / f"{number:06d}"
+
+    def models_of_walker(self, walker: int) -> Path:
+        """Return the folder of the links to the models that a walker uses now."""
+        return self.walkers / f"{walker:04d}" / "models"
 
     def model_link(self, index: int, suffix: str = ".pb") -> Path:
         """Return the stable path of a model; scripts name it, and it links to the current generation.
@@ -154,23 +177,7 @@ class RunFolder:
         StoreError
             A model does not exist, or a link cannot be made.
         """
-        targets = [self.path / model for model in models]
-        for target in targets:
-            if not target.is_file():
-                raise StoreError(f"model {target} does not exist; it cannot become a current model of {self.path}")
-        links = []
-        for index, target in enumerate(targets):
-            link = self.model_link(index, target.suffix)
-            temporary = link.with_name(f".{link.name}.{uuid.uuid4().hex}")
-            try:
-                temporary.symlink_to(os.path.relpath(target, link.parent))  # relative: the folder can be moved
-                os.replace(temporary, link)
-            except OSError as error:
-                with suppress(OSError):
-                    temporary.unlink()
-                raise StoreError(f"link {link} to {target} cannot be made: {error}") from error
-            links.append(link)
-        return links
+        return link_files(self.models, [self.path / model for model in models])
 
     def write_status(self, status: dict[str, Any]) -> None:
         """Replace ``status.json`` in one step; figures that are not finite become null."""
@@ -185,6 +192,32 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise StoreError(f"{self.status} cannot be read: {error}") from error
         return status
+
+
+def link_files(folder: Path, targets: Sequence[Path]) -> list[Path]:
+    """Let ``I.SUFFIX`` in a folder point to the I-th of the given files, each link replaced in one step; return them.
+
+    Raises
+    ------
+    StoreError
+        A file does not exist, or a link cannot be made.
+    """
+    for target in targets:
+        if not target.is_file():
+            raise StoreError(f"model {target} does not exist; it cannot become a current model of {folder.parent}")
+    links = []
+    for index, target in enumerate(targets):
+        link = folder / f"{index}{target.suffix}"
+        temporary = link.with_name(f".{link.name}.{uuid.uuid4().hex}")
+        try:
+            temporary.symlink_to(os.path.relpath(target, link.parent))  # relative: the folder can be moved
+            os.replace(temporary, link)
+        except OSError as error:
+            with suppress(OSError):
+                temporary.unlink()
+            raise StoreError(f"link {link} to {target} cannot be made: {error}") from error
+        links.append(link)
+    return links
 
 
 def sha256(path: Path | str) -> str:

@@ -6,11 +6,12 @@ are not known (NaN in memory) are NULL. Lists and dictionaries are JSON text.
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import Column, Float, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text, text
 from sqlalchemy import UniqueConstraint as Unique
 
-#: Raised whenever a table changes; a program refuses a ledger whose version is above its own.
-SCHEMA_VERSION = 1
+#: Raised whenever a table changes; a program refuses a ledger whose version is above its own. Older ones are upgraded
+#: when they are opened for writing (``upgrade.py``), and read as they are otherwise.
+SCHEMA_VERSION = 2
 
 metadata = MetaData()
 
@@ -47,7 +48,10 @@ frames = Table(
     Column("pressure", Float),
     Column("max_devi_f", Float),
     Column("max_devi_v", Float),
+    Column("trajectory", Integer, nullable=False, server_default=text("-1")),
 )
+
+Index("frames_by_trajectory", frames.c.trajectory)
 
 labels = Table(
     "labels",
@@ -118,3 +122,35 @@ events = Table(
 )
 
 Index("events_by_kind", events.c.kind, events.c.number)
+
+trajectories = Table(
+    "trajectories",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("stage", Text, nullable=False),
+    Column("round", Integer, nullable=False),
+    Column("index", Integer, nullable=False),
+    Column("structure", Text, nullable=False),
+    Column("conditions", Text, nullable=False),
+    Column("n_steps", Integer, nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("sampler", Text, nullable=False),
+    Column("plan", Text, nullable=False),
+    Column("state", String(16), nullable=False, index=True),
+    Column("attempts", Integer, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("walker", Integer, nullable=False),
+    Column("generation", Integer, nullable=False),
+    Column("step", Integer, nullable=False),
+    # Looks by class, and the largest deviation (eV/Å) of all.
+    Column("accurate", Integer, nullable=False),
+    Column("candidate", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("max_devi_f", Float),
+    Column("seconds", Float, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("created", String(40), nullable=False),
+    Column("ended", String(40)),
+    # What makes planning a round again harmless.
+    Unique("stage", "round", "index", name="one_trajectory_per_place"),
+)
