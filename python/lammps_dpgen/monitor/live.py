@@ -22,6 +22,8 @@ from lammps_dpgen.monitor.state import Clock, Progress, Totals
 
 #: Seconds between two redraws; a redraw costs some milliseconds.
 REFRESH = 0.2
+#: Lines of a campaign's panel that are no walkers: frame, rows, messages.
+OTHER_LINES = 14
 
 
 class LiveView:
@@ -123,6 +125,7 @@ class LiveView:
 
     def _draw(self) -> None:
         self._drawn = self.state.clock()
+        self.state.advance()
         if self._size == (None, None):
             self._follow_terminal()
         self._live.update(self.panel(), refresh=True)
@@ -144,7 +147,8 @@ class LiveView:
         table.add_column(style="dim", no_wrap=True)
         table.add_column(no_wrap=True, overflow="crop")
         ascii_only = self._console.options.ascii_only
-        for name, text in rows(self.state, inner - 11, ascii_only):
+        room = max(1, self._console.height - OTHER_LINES)
+        for name, text in rows(self.state, inner - 11, ascii_only, room):
             table.add_row(name.ljust(10), text)
         title = Text(self._title, style="bold")
         title.truncate(max(4, width - 8), overflow="ellipsis")

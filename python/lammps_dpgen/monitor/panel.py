@@ -6,27 +6,40 @@ import math
 
 from rich.text import Text
 
+from lammps_dpgen.monitor.campaign_panel import COLOURS, N_WALKERS, stage_rows, walker_rows
 from lammps_dpgen.monitor.state import Progress, Totals, deviation_class, duration, grouped
 
-#: Accurate green, candidate yellow, failed red, as said in words beside them.
-COLOURS = {"accurate": "green", "candidate": "yellow", "failed": "bold red"}
 BLOCKS, BLOCKS_ASCII = "▁▂▃▄▅▆▇█", "_.-~=+*#"
 #: The scale of deviations reaches from lo / SPAN to hi * SPAN, logarithmic.
 SPAN = 3.0
 
 
-def rows(state: Progress, width: int, ascii_only: bool = False) -> list[tuple[str, Text]]:
-    """Return the rows as (name, text), each text at most `width` characters wide."""
-    out = [
-        ("phase", _phase(state)),
-        ("step", _step(state, width, ascii_only)),
-        ("deviation", _deviation(state, width, ascii_only)),
-        ("looks", _looks(state, width, ascii_only)),
+def rows(
+    state: Progress, width: int, ascii_only: bool = False, most_walkers: int = N_WALKERS
+) -> list[tuple[str, Text]]:
+    """Return the rows as (name, text), each text at most `width` characters wide.
+
+    A campaign has its stage, its trajectories and its walkers (a line for each of `most_walkers`) where a learning run
+    has the looks of its one trajectory.
+    """
+    campaign = state.campaign
+    out = [("phase", _phase(state))]
+    if campaign is None:
+        out += [
+            ("step", _step(state, width, ascii_only)),
+            ("deviation", _deviation(state, width, ascii_only)),
+            ("looks", _looks(state, width, ascii_only)),
+        ]
+    elif campaign.stage is not None:
+        out += stage_rows(campaign.stage, width, ascii_only)
+    out += [
         ("labels", _labels(state, width, ascii_only)),
         ("training", _training(state, width, ascii_only)),
         ("so far", _counts(state.totals)),
         ("time", _time(state)),
     ]
+    if campaign is not None:
+        out += walker_rows(campaign, width, ascii_only, most_walkers)
     out += [(stamp, Text(text)) for stamp, text in state.messages]
     for _, text in out:
         text.truncate(width, overflow="ellipsis")
@@ -136,11 +149,11 @@ def _counts(totals: Totals) -> Text:
 
 
 def _time(state: Progress) -> Text:
-    text = Text(f"{duration(state.elapsed)} elapsed")
+    text, of = Text(f"{duration(state.elapsed)} elapsed"), "" if state.campaign is None else " of this round"
     left = state.time_left()
     if left is not None and state.phase != "done":
         least, most = (duration(seconds) for seconds in left)
-        text.append(f"  left {least}" + ("" if least == most else f" (no pause) to {most}"))
+        text.append(f"  left{of} {least}" + ("" if least == most else f" (no pause) to {most}"))
     if state.totals.wall_limit is not None:
         text.append(f"  limit in {duration(state.totals.wall_limit - state.elapsed)}", "dim")
     return text

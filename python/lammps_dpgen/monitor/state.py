@@ -159,6 +159,11 @@ class Progress:
         """Note what the walkers of a campaign do."""
         self._campaign().walkers = walkers
 
+    def advance(self) -> None:
+        """Let the clock of a campaign's walkers move."""
+        if self.campaign is not None:
+            self.campaign.advance()
+
     def _campaign(self) -> CampaignProgress:
         if self.campaign is None:
             self.campaign = CampaignProgress(self.clock)

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.text import Text
 
-from lammps_dpgen.monitor.panel import COLOURS
+from lammps_dpgen.monitor.campaign_panel import COLOURS
 from lammps_dpgen.monitor.state import counted, duration, grouped
 from lammps_dpgen.monitor.status import RunStatus
 
