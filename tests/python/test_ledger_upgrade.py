@@ -51,6 +51,9 @@ def _copy(source: Engine, target: Engine) -> None:
         for table in tables.sorted_tables:
             if found := [dict(row) for row in reading.execute(select(table)).mappings()]:
                 writing.execute(insert(table), found)
+        for name in ("frames", "labels", "failures", "events"):  # whose numbers the server counts
+            sequence = f"pg_get_serial_sequence('{name}', 'number')"
+            writing.exec_driver_sql(f"SELECT setval({sequence}, (SELECT max(number) FROM {name}))")
 
 
 def _tables(ledger: Ledger) -> dict[str, dict[str, Any]]:
