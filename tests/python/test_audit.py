@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lammps_dpgen.config.learn import Audit
+from lammps_dpgen.config.learning import Audit
 from lammps_dpgen.frame import Frame
 from lammps_dpgen.learning.audit import AuditSample
 

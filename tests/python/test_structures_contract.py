@@ -142,8 +142,8 @@ def test_family() -> None:
 
 
 class TestSources:
-    def source(self, generator: str = "prototype", **settings: object) -> SimpleNamespace:
-        return SimpleNamespace(generator=generator, settings=settings)
+    def source(self, generator: str = "prototype", name: str | None = None, **settings: object) -> SimpleNamespace:
+        return SimpleNamespace(generator=generator, name=name, settings=settings)
 
     def test_frames_follow_from_seed_and_place(self) -> None:
         source = self.source(element="Al", perturb={"displacement": 0.1})
@@ -151,6 +151,13 @@ class TestSources:
         assert one[0].hash != two[0].hash
         assert [f.hash for f in frames_of_sources([source], seed=3)[0]] == [one[0].hash]
         assert frames_of_sources([source], seed=4)[0][0].hash != one[0].hash
+
+    def test_a_named_source_is_the_same_at_any_place(self) -> None:
+        unnamed = self.source(element="Al", perturb={"displacement": 0.1})
+        named = self.source(name="bulk", element="Al", perturb={"displacement": 0.1})
+        first, second = frames_of_sources([named, unnamed], seed=3), frames_of_sources([unnamed, named], seed=3)
+        assert first[0][0].hash == second[1][0].hash
+        assert first[1][0].hash != second[0][0].hash
 
     def test_errors_name_the_source(self) -> None:
         with pytest.raises(StructureError, match=r"structures\[1\] \(prototype\): structure fcc-Al4/0.4: atoms"):

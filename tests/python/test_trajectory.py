@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from lammps_dpgen.config.learn import SafePoints
+from lammps_dpgen.config.learning import SafePoints
 from lammps_dpgen.learning.trajectory import Reaction, Situation, Trajectory
 
 N = 10

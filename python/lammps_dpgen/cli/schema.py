@@ -8,5 +8,5 @@ from lammps_dpgen.config.schema import json_schema
 
 
 def print_schema(which: str) -> None:
-    """Print the schema of ``learn`` or ``bootstrap``."""
+    """Print the schema of ``campaign``, ``learn`` or ``bootstrap``."""
     print(json.dumps(json_schema(which), indent=2))

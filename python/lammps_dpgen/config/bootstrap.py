@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
+from typing_extensions import Self
 
 from lammps_dpgen.config.base import FilePath, Section
+from lammps_dpgen.config.names import check_distinct, check_known
 from lammps_dpgen.config.parts import LabelerSection, StructureSection, TrainerSection
 
 
@@ -84,4 +87,22 @@ class BootstrapConfig(BaseConfig):
     """The file of ``lammps-dpgen bootstrap``."""
 
     structures: tuple[StructureSection, ...] = Field(min_length=1)
-    """Initial structures that are labelled for generation 0."""
+    """Initial structures, one source after the other."""
+    initial_structures: tuple[str, ...] | None = None
+    """Names of the sources whose structures are labelled for generation 0. Default: all."""
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> Self:
+        check_initial_structures(self.structures, self.initial_structures)
+        return self
+
+    def is_initial(self, source: StructureSection) -> bool:
+        """Whether the structures of a source are labelled for generation 0."""
+        return self.initial_structures is None or source.source_name in self.initial_structures
+
+
+def check_initial_structures(sources: Sequence[StructureSection], wanted: Sequence[str] | None) -> None:
+    """Raise ValueError, which pydantic reports, if names of sources stand twice or are not there."""
+    check_distinct("structures", (source.name for source in sources if source.name is not None))
+    if wanted is not None:
+        check_known("structures", wanted, [source.source_name for source in sources])

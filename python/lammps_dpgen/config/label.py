@@ -10,12 +10,13 @@ from pydantic import field_validator, model_validator
 
 from lammps_dpgen.config.base import Section
 from lammps_dpgen.config.bootstrap import BootstrapConfig, ExecutionSettings, are_elements
+from lammps_dpgen.config.campaign import CampaignConfig
 from lammps_dpgen.config.learn import LearnConfig
 from lammps_dpgen.config.parts import LabelerSection
 
 
 class LabelConfig(Section):
-    """The part of a configuration that labels need; in ``learn.yaml`` and ``boot.yaml`` the rest is not looked at."""
+    """The part of a configuration that labels need; in the files of runs the rest is not looked at."""
 
     type_map: tuple[str, ...] = ()
     """Elements that frames may have, and their order in deepmd/npy systems. Default: the elements of the frames."""
@@ -31,7 +32,8 @@ class LabelConfig(Section):
     def _only_this_part(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        others = (set(LearnConfig.model_fields) | set(BootstrapConfig.model_fields)) - set(cls.model_fields)
+        files = (LearnConfig, BootstrapConfig, CampaignConfig)
+        others = {key for file in files for key in file.model_fields} - set(cls.model_fields)
         return {key: value for key, value in data.items() if key not in others}
 
     def config_hash(self) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationInfo, field_validator, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from lammps_dpgen import registry
 from lammps_dpgen.config.base import Duration, FilePath, Section
@@ -109,26 +110,57 @@ class TrainerSection(PartSection):
         return settings.model_suffix
 
 
-class StructureSection(Section):
-    """One source of initial structures: the generator's name and, beside it, the generator's own settings."""
+class InlineSection(Section):
+    """A part whose own settings stand beside the keys of the section.
 
-    model_config = ConfigDict(extra="allow")
+    Subclasses have a field named `key`, the part's name, and after it the field ``settings``.
+    """
 
-    generator: str
-    """Name the generator is registered with (``prototype``, ``file``, ...); its settings are the keys beside it."""
+    group: ClassVar[str]
+    key: ClassVar[str]
 
     @model_validator(mode="before")
     @classmethod
-    def _validate_settings(cls, data: Any, info: ValidationInfo) -> Any:
-        if not isinstance(data, dict) or not isinstance(data.get("generator"), str):
+    def _gather_settings(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
             return data
-        settings = {key: value for key, value in data.items() if key != "generator"}
-        return {
-            "generator": data["generator"],
-            **normal_settings(registry.STRUCTURES, data["generator"], settings, info),
-        }
+        own = {key: value for key, value in data.items() if key in cls.own_keys()}
+        return {**own, "settings": {key: value for key, value in data.items() if key not in own}}
+
+    @field_validator("settings", check_fields=False)
+    @classmethod
+    def _validate_settings(cls, settings: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if cls.key not in info.data:
+            return settings
+        return normal_settings(cls.group, info.data[cls.key], settings, info)
+
+    @classmethod
+    def own_keys(cls) -> list[str]:
+        """Return the keys that are not the part's own settings."""
+        return [key for key in cls.model_fields if key != "settings"]
+
+
+class StructureSection(InlineSection):
+    """One source of structures: the generator's name and, beside it, the generator's own settings."""
+
+    group = registry.STRUCTURES
+    key = "generator"
+
+    generator: str
+    """Name the generator is registered with (``prototype``, ``file``, ...); its settings are the keys beside it."""
+    name: str | None = Field(default=None, min_length=1, coerce_numbers_to_str=True)
+    """Name of this source, by which other sections select it; a named source makes the same structures wherever it
+    stands in the list. Default: the name of the generator."""
+    settings: SkipJsonSchema[dict[str, Any]] = Field(default_factory=dict, validate_default=True)
+    """The generator's own settings."""
+
+    @field_validator("generator")
+    @classmethod
+    def _is_registered(cls, generator: str) -> str:
+        settings_model(cls.group, generator)
+        return generator
 
     @property
-    def settings(self) -> dict[str, Any]:
-        """The generator's own settings."""
-        return dict(self.model_extra or {})
+    def source_name(self) -> str:
+        """Name by which it is selected."""
+        return self.name or self.generator

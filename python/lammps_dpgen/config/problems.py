@@ -8,8 +8,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from lammps_dpgen import registry
-from lammps_dpgen.config.parts import PartSection, StructureSection, settings_model
+from lammps_dpgen.config.parts import InlineSection, PartSection, settings_model
 
 Location = tuple[int | str, ...]
 
@@ -24,7 +23,8 @@ def problems(error: ValidationError, model: type[BaseModel], data: Any) -> list[
         if item["type"] == "extra_forbidden":
             text = _unknown_key(str(location[-1]), known_keys(model, location[:-1], data))
         elif item["type"] == "missing":
-            location, text = item["loc"], f"missing; {_purpose(model, item['loc'], data)}"
+            location = (*_in_data(item["loc"][:-1], data), item["loc"][-1])
+            text = f"missing; {_purpose(model, location, data)}"
         else:
             text = f"got {_shown(item['input'])}; {item['msg'].removeprefix('Value error, ')}"
         texts = found.setdefault(location, [])
@@ -35,7 +35,8 @@ def problems(error: ValidationError, model: type[BaseModel], data: Any) -> list[
 
 def known_keys(model: type[BaseModel], location: Location, data: Any) -> list[str]:
     """Return the keys allowed at a place of the configuration."""
-    return [key for current in _models_at(model, location, data) for key in current.model_fields]
+    models = _models_at(model, location, data)
+    return [key for one in models for key in (one.own_keys() if issubclass(one, InlineSection) else one.model_fields)]
 
 
 def _unknown_key(key: str, known: list[str]) -> str:
@@ -72,8 +73,9 @@ def _models_at(model: type[BaseModel], location: Location, data: Any) -> list[ty
 
 
 def _with_inline_settings(model: type[BaseModel], data: Any) -> list[type[BaseModel]]:
-    if issubclass(model, StructureSection):
-        return [model, *_settings_of(registry.STRUCTURES, _child(data, "generator"))]
+    if issubclass(model, InlineSection):
+        name = _child(data, model.key) or model.model_fields[model.key].default
+        return [model, *_settings_of(model.group, name)]
     return [model]
 
 

@@ -9,15 +9,22 @@ from pydantic import BaseModel
 
 from lammps_dpgen import registry
 from lammps_dpgen.config.bootstrap import BootstrapConfig
+from lammps_dpgen.config.campaign import CampaignConfig
 from lammps_dpgen.config.learn import LearnConfig
+from lammps_dpgen.config.parts import StructureSection
+from lammps_dpgen.config.stage import StageSection
 
-CONFIGURATIONS: dict[str, type[BaseModel]] = {"learn": LearnConfig, "bootstrap": BootstrapConfig}
+CONFIGURATIONS: dict[str, type[BaseModel]] = {
+    "campaign": CampaignConfig,
+    "learn": LearnConfig,
+    "bootstrap": BootstrapConfig,
+}
 
 
 def json_schema(which: str) -> dict[str, Any]:
-    """Return the JSON schema of the configuration file ``learn`` or ``bootstrap``.
+    """Return the JSON schema of the configuration file ``campaign``, ``learn`` or ``bootstrap``.
 
-    Labelers, trainers and structure generators appear with their own settings, chosen by their name.
+    Labelers, trainers, structure generators and samplers appear with their own settings, chosen by their name.
     """
     schema = CONFIGURATIONS[which].model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -25,9 +32,10 @@ def json_schema(which: str) -> dict[str, Any]:
     definitions = schema["$defs"]
     for section, group in (("LabelerSection", registry.LABELERS), ("TrainerSection", registry.TRAINERS)):
         definitions[section] = _choice(definitions, definitions[section], group, "name", inline=False)
-    definitions["StructureSection"] = _choice(
-        definitions, definitions["StructureSection"], registry.STRUCTURES, "generator", inline=True
-    )
+    for inline in (StructureSection, StageSection):
+        if inline.__name__ in definitions:
+            section = definitions[inline.__name__]
+            definitions[inline.__name__] = _choice(definitions, section, inline.group, inline.key, inline=True)
     return schema
 
 
@@ -44,7 +52,9 @@ def _choice(
         variant["properties"][key]["const"] = name
         if inline:
             variant["properties"].update(settings["properties"])
-            variant["required"] = [key, *settings.get("required", [])]
+            named = [] if section["properties"][key].get("default") == name else [key]
+            needed = [*section.get("required", []), *named, *settings.get("required", [])]
+            variant["required"] = list(dict.fromkeys(needed))
             variant["additionalProperties"] = False
         else:
             variant["properties"]["settings"] = settings

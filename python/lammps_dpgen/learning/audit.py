@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lammps_dpgen.config.learn import Audit
+from lammps_dpgen.config.learning import Audit
 from lammps_dpgen.frame import Frame
 
 

@@ -94,7 +94,8 @@ class Bootstrap:
 
     def make(self, labels: Executor, trainings: Executor) -> Generation:
         """Label the initial structures and train generation 0; the ledger has no generation yet."""
-        self._logbook.write("bootstrap", structures=[source.generator for source in self._config.structures])
+        initial = filter(self._config.is_initial, self._config.structures)
+        self._logbook.write("bootstrap", structures=[source.source_name for source in initial])
         check_part(trainings, self._config.trainer, self._config.type_map, self._run.training, sleep=self._wait)
         self._label(labels)
         self._show("training", "generation 0")
@@ -171,7 +172,7 @@ class Bootstrap:
 
 
 def initial_frames(config: BootstrapConfig) -> list[Frame]:
-    """Return the initial structures of all generators, the same ones for the same seed.
+    """Return the initial structures, the same ones for the same seed.
 
     Raises
     ------
@@ -180,4 +181,6 @@ def initial_frames(config: BootstrapConfig) -> list[Frame]:
     StructureError
         A structure cannot be made.
     """
-    return [frame for frames in frames_of_sources(config.structures, config.seed, config.type_map) for frame in frames]
+    made = frames_of_sources(config.structures, config.seed, config.type_map)
+    pairs = zip(config.structures, made, strict=True)
+    return [frame for source, frames in pairs if config.is_initial(source) for frame in frames]

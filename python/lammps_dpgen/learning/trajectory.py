@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lammps_dpgen.config.learn import SafePoints
+from lammps_dpgen.config.learning import SafePoints
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
+from zlib import crc32
 
 import numpy as np
 
@@ -20,12 +21,18 @@ class Source(Protocol):
         """Name that the generator is registered with."""
 
     @property
+    def name(self) -> str | None:
+        """Name of the source, None where it was given none."""
+
+    @property
     def settings(self) -> Mapping[str, Any]:
         """The generator's own settings."""
 
 
 def frames_of_sources(sources: Iterable[Source], seed: int, type_map: Sequence[str] | None = None) -> list[list[Frame]]:
-    """Return the frames of each source; they depend on the seed and the place of the source in the list.
+    """Return the frames of each source.
+
+    They follow from the seed and the name of the source, or its place in the list where it has none.
 
     Parameters
     ----------
@@ -41,10 +48,11 @@ def frames_of_sources(sources: Iterable[Source], seed: int, type_map: Sequence[s
     """
     made: list[list[Frame]] = []
     for number, source in enumerate(sources):
-        where = f"structures[{number}] ({source.generator})"
+        where = f"structures[{number}] ({source.name or source.generator})"
         generator = registry.make(registry.STRUCTURES, source.generator, source.settings)
+        origin = number if source.name is None else crc32(source.name.encode())
         try:
-            frames: list[Frame] = generator.generate(np.random.default_rng([seed, number]))
+            frames: list[Frame] = generator.generate(np.random.default_rng([seed, origin]))
         except StructureError as error:
             raise StructureError(f"{where}: {error}") from error
         if not frames:

@@ -1,0 +1,82 @@
+"""The file of ``lammps-dpgen run``: structures, stages, and what judges them."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+from typing_extensions import Self
+
+from lammps_dpgen.config.bootstrap import BootstrapConfig, check_initial_structures
+from lammps_dpgen.config.learning import LearningConfig
+from lammps_dpgen.config.names import check_distinct, check_known
+from lammps_dpgen.config.parts import StructureSection
+from lammps_dpgen.config.stage import Converged, Stage, StageSection, Trust, Walkers
+
+
+class CampaignConfig(LearningConfig):
+    """The file of ``lammps-dpgen run``.
+
+    A run folder belongs to ``config_hash``, as that of a learning run: what decides labels and models. Stages, trust
+    windows, walkers and structures may change when a campaign is continued. A stage is known by its name and a
+    structure by that of its source; trajectories that were planned keep their plan.
+    """
+
+    structures: tuple[StructureSection, ...] = Field(min_length=1)
+    """Sources of the structures that trajectories start from and generation 0 is made of."""
+    initial_structures: tuple[str, ...] | None = None
+    """Names of the sources whose structures are labelled for generation 0. Default: all; none with initial_models."""
+    trust: Trust = Trust()
+    """Trust window of all stages that give none."""
+    every: int = Field(default=10, ge=1)
+    """Steps between two looks of fix dpgen."""
+    walkers: Walkers = Walkers()
+    """How the ranks of the job are used."""
+    converged: Converged = Converged()
+    """When a stage is enough."""
+    max_generations: int = Field(default=10, ge=0)
+    """Most generations that are trained in one stage."""
+    stages: tuple[StageSection, ...] = Field(min_length=1)
+    """What is explored, one stage after the other."""
+
+    @model_validator(mode="after")
+    def _structures_fit(self) -> Self:
+        names = [source.source_name for source in self.structures]
+        check_distinct("structures", names)
+        check_initial_structures(self.structures, self.initial_structures)
+        if self.initial_models and self.initial_structures:
+            raise ValueError("initial_structures and initial_models exclude each other: generation 0 is made or given")
+        for stage in self.stages:
+            check_known(f"structures that stage {stage.name!r} can select", stage.structures or (), names)
+        return self
+
+    @model_validator(mode="after")
+    def _stages_differ(self) -> Self:
+        check_distinct("stages", (stage.name for stage in self.stages))
+        return self
+
+    def bootstrap(self, *, has_labels: bool = False) -> BootstrapConfig | None:
+        """Return the part that makes generation 0, None where there is nothing to make it from."""
+        boot = super().bootstrap(has_labels=has_labels)
+        return boot and boot.model_copy(update={"initial_structures": self.initial_structures})
+
+    def resolved_stages(self) -> tuple[Stage, ...]:
+        """Return the stages with the campaign's own settings where they give none."""
+        return tuple(self._resolved(number, section) for number, section in enumerate(self.stages))
+
+    def _resolved(self, number: int, section: StageSection) -> Stage:
+        names = [source.source_name for source in self.structures]
+        converged = section.converged or self.converged
+        return Stage(
+            number=number,
+            name=section.name,
+            structures=tuple(name for name in names if section.structures is None or name in section.structures),
+            trajectories=section.trajectories,
+            sampler=section.sampler,
+            settings=section.settings,
+            trust=section.trust or self.trust,
+            every=section.every or self.every,
+            candidates=section.candidates or self.walkers.candidates,
+            fix=section.fix,
+            accurate=converged.accurate,
+            converging=converged.trajectories or section.trajectories,
+            max_generations=self.max_generations if section.max_generations is None else section.max_generations,
+        )
