@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from rich.text import Text
 
+from lammps_dpgen.monitor.campaign_lines import percent
 from lammps_dpgen.monitor.campaign_state import CampaignProgress, StageProgress, WalkerProgress
 from lammps_dpgen.monitor.state import counted, deviation_class, grouped
 
@@ -91,11 +92,11 @@ def _convergence(stage: StageProgress, width: int, ascii_only: bool) -> Text:
     """Draw the accurate share, with the wanted one as a mark."""
     pool = f"  pool {grouped(stage.pool)}"
     if not math.isfinite(stage.accurate_share):
-        return Text.assemble(("no looks yet", "dim"), f", {_percent(stage.wanted_share)} wanted", (pool, "dim"))
+        return Text.assemble(("no looks yet", "dim"), f", {percent(stage.wanted_share)} wanted", (pool, "dim"))
     reached = stage.accurate_share >= stage.wanted_share
     words = Text.assemble(
-        (f" {_percent(stage.accurate_share)}", "green" if reached else "yellow"),
-        f" of looks, {_percent(stage.wanted_share)} wanted",
+        (f" {percent(stage.accurate_share)}", "green" if reached else "yellow"),
+        f" of looks, {percent(stage.wanted_share)} wanted",
         (pool, "dim"),
     )
     room = max(4, min(40, width - len(words)))
@@ -108,15 +109,6 @@ def _convergence(stage: StageProgress, width: int, ascii_only: bool) -> Text:
         else:
             cells.append(on if i < full else off, ("green" if reached else "yellow") if i < full else "dim")
     return cells + words
-
-
-def _percent(share: float) -> str:
-    """Return a share in per cent with as many digits as tell it from 100."""
-    if not math.isfinite(share):
-        return "?"
-    digits = 0 if share == 1 or share < 0.9 else 1
-    text = f"{100 * share:.{digits}f}"
-    return f"{99.9 if text == '100.0' else text} %"
 
 
 def _walker(

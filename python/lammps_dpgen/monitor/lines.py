@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TextIO
 
+from lammps_dpgen.monitor.campaign_lines import stage_changes, summary
 from lammps_dpgen.monitor.campaign_state import StageProgress, WalkerProgress
 from lammps_dpgen.monitor.state import Clock, Progress, Totals, counted, duration
 
@@ -41,7 +42,7 @@ class LineView:
         """Say that a phase has begun."""
         if self.state.enter(name, detail):
             self._write(f"{name}: {detail}" if detail else name)
-            self._last = {"md": self._last.get("md", -math.inf)}
+            self._last = {name: self._last[name] for name in ("md", "campaign") if name in self._last}
 
     def md(self, step: int, last_step: int, temperature: float, max_devi_f: float, window: tuple[float, float]) -> None:
         """Note a look; write it when the last MD line is old enough."""
@@ -71,15 +72,18 @@ class LineView:
             self._write(f"training generation {generation} model {model}: {step}/{steps}{rmse}")
 
     def stage(self, stage: StageProgress) -> None:
-        """Note how far the stage is; write it when a stage or round begins."""
+        """Note how far the stage is; write when one begins, a round begins, or a trajectory is set aside."""
         before = self.state.stage(stage)
-        if before is None or (before.number, before.round) != (stage.number, stage.round):
-            n = counted(stage.n_trajectories, "trajectory").replace("trajectorys", "trajectories")
-            self._write(f"stage {stage.number}/{stage.n_stages} {stage.name}, round {stage.round}: {n}")
+        for line in stage_changes(before, stage):
+            self._write(line)
+        if before is None:
+            self._last["campaign"] = self.state.clock()
+        self._summary()
 
     def walkers(self, walkers: Sequence[WalkerProgress]) -> None:
-        """Note what the walkers do."""
+        """Note what the walkers do; there is a line about all of them once a minute."""
         self.state.walkers(walkers)
+        self._summary()
 
     def message(self, text: str) -> None:
         """Write a message."""
@@ -94,11 +98,21 @@ class LineView:
             self._write(f"generation {totals.generation}: {counted(totals.n_labels, 'label')}{budget}, {done}")
 
     def tick(self) -> None:
-        """Do nothing: lines are written only when something happens."""
+        """Write the line about a campaign that is due once a minute; of a learning run nothing."""
+        self._summary()
 
     def close(self) -> None:
         """Say how long it took; the stream stays open."""
         self._write(f"end of the run after {duration(self.state.elapsed)}")
+
+    def _summary(self) -> None:
+        campaign = self.state.campaign
+        if campaign is None or campaign.stage is None:
+            return
+        campaign.advance()
+        if self.state.clock() - self._last.get("campaign", -math.inf) >= LONGEST:
+            self._last["campaign"] = self.state.clock()
+            self._write(summary(campaign) + _left(self.state))
 
     def _due(self, what: str) -> bool:
         now = self.state.clock()
@@ -116,7 +130,8 @@ class LineView:
 
 def _left(state: Progress) -> str:
     left = state.time_left()
-    if left is None or state.step >= state.last_step:
+    if left is None or (state.campaign is None and state.step >= state.last_step):
         return ""
     least, most = (duration(seconds) for seconds in left)
-    return f"  left {least}" if least == most else f"  left {least} to {most}"
+    what = "left" if state.campaign is None else "left of this round"
+    return f"  {what} {least}" if least == most else f"  {what} {least} to {most}"

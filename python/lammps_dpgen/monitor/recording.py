@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from lammps_dpgen.errors import StoreError
+from lammps_dpgen.monitor.campaign_content import campaign_content
 from lammps_dpgen.monitor.campaign_state import StageProgress, WalkerProgress
 from lammps_dpgen.monitor.state import Clock, Progress, Totals
 from lammps_dpgen.monitor.view import View
@@ -107,6 +108,7 @@ class RecordingView:
 
     def _write(self) -> None:
         self._written = self._state.clock()
+        self._state.advance()
         with suppress(StoreError):
             self._run.write_status(_content(self._state, self._title))
 
@@ -140,5 +142,6 @@ def _content(state: Progress, title: str) -> dict[str, Any]:
             "wall_time": totals.wall_limit,
         },
         "time_left": state.time_left(),
+        **campaign_content(state.campaign),
         "messages": [{"time": stamp, "text": text} for stamp, text in state.messages],
     }

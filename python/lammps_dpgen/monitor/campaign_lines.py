@@ -1,0 +1,55 @@
+"""A campaign in plain lines: what has changed, and how far it is."""
+
+from __future__ import annotations
+
+import math
+
+from lammps_dpgen.monitor.campaign_state import CampaignProgress, StageProgress
+from lammps_dpgen.monitor.state import counted, grouped
+
+
+def stage_changes(before: StageProgress | None, stage: StageProgress) -> list[str]:
+    """Return a line for each thing that somebody who reads the log later wants to know."""
+    lines = []
+    if before is not None and before.number != stage.number:
+        rounds, trained = counted(before.round, "round"), counted(before.generations, "generation")
+        lines.append(
+            f"stage {before.number}/{before.n_stages} {before.name} ended: {rounds}, {trained}{accuracy(before)}"
+        )
+    if before is None or (before.number, before.round) != (stage.number, stage.round):
+        total = stage.n_trajectories
+        trajectories = "1 trajectory" if total == 1 else f"{grouped(total)} trajectories"
+        lines.append(f"stage {stage.number}/{stage.n_stages} {stage.name}, round {stage.round}: {trajectories}")
+        return lines
+    set_aside = stage.trajectories.get("set_aside", 0)
+    if set_aside > before.trajectories.get("set_aside", 0):
+        lines.append(f"{grouped(set_aside)} of {grouped(stage.n_trajectories)} trajectories of this round set aside")
+    return lines
+
+
+def summary(campaign: CampaignProgress) -> str:
+    """Return where a campaign is, on one line."""
+    stage = campaign.stage
+    if stage is None:
+        return "no stage yet"
+    walkers = ", ".join(f"{grouped(number)} {doing}" for doing, number in campaign.doing().items() if number)
+    return (
+        f"stage {stage.number}/{stage.n_stages} {stage.name}, round {stage.round}: "
+        f"{grouped(stage.ended)} of {grouped(stage.n_trajectories)} trajectories ended{accuracy(stage)}, "
+        f"walkers: {walkers or 'none'}, pool {grouped(stage.pool)}"
+    )
+
+
+def accuracy(stage: StageProgress) -> str:
+    """Return the accurate share as it is and as it is wanted, with a comma before it; nothing where there is none."""
+    if not math.isfinite(stage.accurate_share):
+        return ""
+    return f", accurate {percent(stage.accurate_share)} ({percent(stage.wanted_share)} wanted)"
+
+
+def percent(share: float) -> str:
+    """Return a share (0 to 1) in per cent, with digits enough that less than all is never shown as 100 %."""
+    if not math.isfinite(share):
+        return "?"
+    text = f"{100 * share:.{0 if share == 1 or share < 0.9 else 1}f}"
+    return "99.9 %" if share < 1 and float(text) >= 100 else f"{text} %"
