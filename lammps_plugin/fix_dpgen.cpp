@@ -80,8 +80,7 @@ FixDpgen::FixDpgen(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg), sta
     s.options = FixDpgenOptions::parse(narg - 3, arg + 3, atom->ntypes, 1.0 / s.units.force);
     check_group();
     s.device = rank_on_node(world);
-    s.runner =
-        std::make_unique<EnsembleRunner>(lmp, dpgen::load_ensemble(s.options.models, {s.device, {}}), s.options.types);
+    s.runner = std::make_unique<EnsembleRunner>(lmp, open_models(), s.options.types);
   } catch (const std::exception &caught) {
     message = caught.what();
   }

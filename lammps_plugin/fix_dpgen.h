@@ -51,6 +51,8 @@ class FixDpgen : public Fix {
   dpgen::StopReason stop_reason() const;
   /// Forgets the stop and lets LAMMPS run on.
   void clear_stop();
+  /// Ends the current run after this step, for a reason that is not the fix's own; one of its own comes first.
+  void request_stop();
   /// Candidates taken since the last drop_held(); filled on rank 0 while a listener is set.
   const std::vector<dpgen::Frame> &held() const;
   /// Number of held candidates, on every rank.
@@ -65,10 +67,9 @@ class FixDpgen : public Fix {
   /// Looks every n steps from now on; n >= 1.
   void set_every(int n);
   int every() const;
-  /// Loads the model files again from the same paths and decides anew at the next setup whether the pair style's forces
-  /// are model 1's. An ensemble `at_hand` that was loaded from files of the same content is used as it is; each rank
-  /// may have one or none.
-  void reload_models(const std::shared_ptr<dpgen::Ensemble> &at_hand = nullptr);
+  /// Opens the models at the same paths again and decides anew at the next setup whether the pair style's forces are
+  /// model 1's.
+  void reload_models();
   /// SHA-256 of the model files in use, in order.
   const std::vector<std::string> &model_hashes() const;
   /// Elements of the LAMMPS types.
@@ -83,6 +84,7 @@ class FixDpgen : public Fix {
   std::unique_ptr<State> state_;
 
   void check_group() const;
+  std::shared_ptr<dpgen::Ensemble> open_models() const;
   void note_driver();
   bool look_step() const;
   bool due() const;

@@ -2,6 +2,7 @@
 #include "fix_dpgen_state.h"
 
 #include "frame_gather.h"
+#include "learn_session.h"
 #include "look_listener.h"
 
 #include "sha256.h"
@@ -62,6 +63,12 @@ void FixDpgen::clear_stop()
   timer->reset_timeout();
 }
 
+void FixDpgen::request_stop()
+{
+  if (state_->stop == StopReason::none) state_->stop = StopReason::requested;
+  timer->force_timeout();
+}
+
 const std::vector<dpgen::Frame> &FixDpgen::held() const
 {
   return state_->held;
@@ -107,14 +114,29 @@ int FixDpgen::every() const
   return state_->every;
 }
 
-void FixDpgen::reload_models(const std::shared_ptr<dpgen::Ensemble> &at_hand)
+/* ----------------------------------------------------------------------
+   The models of this rank: those that the learning run has lent, if they
+   are the same, else loaded from their files. Two fixes must not share
+   models, which remember their neighbor list from one step to the next.
+------------------------------------------------------------------------- */
+
+std::shared_ptr<dpgen::Ensemble> FixDpgen::open_models() const
+{
+  const State &s = *state_;
+  const LearnSession *session = LearnSession::find(lmp);
+  if (session && session->fix_id() == id) {
+    const auto &lent = session->lent_models();
+    if (lent && has_content(*lent, s.options.models)) return lent;
+  }
+  return dpgen::load_ensemble(s.options.models, {s.device, {}});
+}
+
+void FixDpgen::reload_models()
 {
   State &s = *state_;
   std::string message;
   try {
-    std::shared_ptr<dpgen::Ensemble> ensemble = at_hand;
-    if (!ensemble || !has_content(*ensemble, s.options.models))
-      ensemble = dpgen::load_ensemble(s.options.models, {s.device, {}});
+    std::shared_ptr<dpgen::Ensemble> ensemble = open_models();
     if (3 * ensemble->n_models() != comm_reverse) throw dpgen::ModelError("another number of models after a reload");
     s.runner = std::make_unique<EnsembleRunner>(lmp, std::move(ensemble), s.options.types);
   } catch (const std::exception &caught) {

@@ -84,6 +84,19 @@ int dpgen_detach(void *lmp)
   });
 }
 
+int dpgen_request_pause(void *lmp)
+{
+  return guarded([&] { return session_of(lmp).request_pause() ? 0 : 1; });
+}
+
+int dpgen_drain(void *lmp)
+{
+  return guarded([&] {
+    session_of(lmp).drain();
+    return 0;
+  });
+}
+
 long long dpgen_runs_without_fix(void *lmp)
 {
   return guarded([&]() -> long long { return session_of(lmp).runs_without_fix(); });
@@ -98,15 +111,18 @@ int dpgen_set_every(void *lmp, int n)
   });
 }
 
-int dpgen_reload_models(void *lmp)
-{
-  return dpgen_share_models(lmp, nullptr);
-}
-
-int dpgen_share_models(void *lmp, void *ensemble)
+int dpgen_lend_models(void *lmp, void *ensemble)
 {
   return guarded([&] {
-    fix_of(lmp).reload_models(ensemble ? static_cast<dpgen::Ensemble *>(ensemble)->shared_from_this() : nullptr);
+    session_of(lmp).lend_models(ensemble ? static_cast<dpgen::Ensemble *>(ensemble)->shared_from_this() : nullptr);
+    return 0;
+  });
+}
+
+int dpgen_reload_models(void *lmp)
+{
+  return guarded([&] {
+    fix_of(lmp).reload_models();
     session_of(lmp).require_setup();
     return 0;
   });

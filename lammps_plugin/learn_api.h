@@ -20,18 +20,27 @@ DPGEN_API const char *dpgen_last_error();
 /// 1: end this run command; 2: end this and all later run commands; 3: stop with an error. The worst of all ranks
 /// holds.
 DPGEN_API int dpgen_attach(void *lmp, const char *fix_id, void (*look)(const void *), int (*pause)(const void *));
-/// Gives LAMMPS its own commands back.
+/// Gives LAMMPS its own commands back, and lent models to their owner.
 DPGEN_API int dpgen_detach(void *lmp);
+
+/// To be called at a look: the run ends after this step and pauses with the reason `requested`, also with `stop never`.
+/// Where the fix has a reason of its own at this look, that one holds. Returns 1 and does nothing where there is no run
+/// command that could pause, as during minimize and rerun: ask again at a later look.
+DPGEN_API int dpgen_request_pause(void *lmp);
+/// To be called when the script is over: calls `pause` once with the reason `none` and the candidates that no pause has
+/// taken, which are dropped then. What it returns does not matter unless it is 3. Nothing happens without the fix.
+DPGEN_API int dpgen_drain(void *lmp);
 
 /// Run commands that were passed on because the script had no fix of that id.
 DPGEN_API long long dpgen_runs_without_fix(void *lmp);
 /// The learning fix looks every n steps from now on.
 DPGEN_API int dpgen_set_every(void *lmp, int n);
+/// Models that this rank has loaded already (dpgen::Ensemble *, owned by a shared_ptr), or null. From now on the
+/// learning fix shares them, instead of loading its own, whenever it is defined or reloads its models and its files
+/// have the same content; until other ones are lent, or null. They serve one LAMMPS instance at a time.
+DPGEN_API int dpgen_lend_models(void *lmp, void *ensemble);
 /// The learning fix loads its models again from the same paths.
 DPGEN_API int dpgen_reload_models(void *lmp);
-/// The same, but a rank that holds these models already (dpgen::Ensemble *, owned by a shared_ptr) need not load
-/// them; null on the others.
-DPGEN_API int dpgen_share_models(void *lmp, void *ensemble);
 /// Arguments of the pair_style command of the present pair style, such as "deepmd models/0.pb".
 DPGEN_API int dpgen_pair_style(void *lmp, char *buffer, int size);
 /// Commands pair_coeff and pair_modify that the present pair style was given if it is a hybrid one, a line each.

@@ -33,10 +33,11 @@ constexpr int max_pauses_per_step = 50;
 constexpr const char *pair_styles[] = {"deepmd", "hybrid", "hybrid/overlay", "hybrid/scaled"};
 constexpr int n_pair_styles = sizeof pair_styles / sizeof pair_styles[0];
 
+/// Never destroyed: at the end of the process the libraries that lent models need are gone already.
 std::map<LAMMPS *, std::unique_ptr<LearnSession>> &sessions()
 {
-  static std::map<LAMMPS *, std::unique_ptr<LearnSession>> all;
-  return all;
+  static auto *all = new std::map<LAMMPS *, std::unique_ptr<LearnSession>>;
+  return *all;
 }
 
 /// LAMMPS' creators are plain functions, so that each style name needs one of its own.
@@ -358,7 +359,7 @@ bool LearnSession::time_is_up() const
 PauseOutcome LearnSession::pause()
 {
   FixDpgen *learning = fix();
-  const int reason = static_cast<int>(learning->stop_reason());
+  const dpgen::StopReason reason = learning->stop_reason();
   learning->clear_stop();
   if (other_stop() || time_is_up()) return PauseOutcome::stopped_by_other;
 
@@ -382,16 +383,16 @@ PauseOutcome LearnSession::pause()
   return outcome == PauseOutcome::go_on && time_is_up() ? PauseOutcome::stopped_by_other : outcome;
 }
 
-PauseOutcome LearnSession::ask_controller(FixDpgen *learning, int reason)
+PauseOutcome LearnSession::ask_controller(FixDpgen *learning, dpgen::StopReason reason)
 {
   if (!pause_hook_) return PauseOutcome::go_on;
   dpgen::Pause pause;
-  pause.reason = static_cast<dpgen::StopReason>(reason);
+  pause.reason = reason;
   pause.step = lmp_->update->ntimestep;
   pause.first_step = first_;
   pause.last_step = last_;
   pause.candidates = &learning->held();
-  pause.failed = pause.reason == dpgen::StopReason::failed ? learning->failed_frame() : nullptr;
+  pause.failed = reason == dpgen::StopReason::failed ? learning->failed_frame() : nullptr;
   pause.n_dropped = learning->n_dropped();
   int mine = 0, worst = 0;
   {
@@ -402,6 +403,28 @@ PauseOutcome LearnSession::ask_controller(FixDpgen *learning, int reason)
   if (mine < 0 || mine > static_cast<int>(PauseOutcome::error)) mine = static_cast<int>(PauseOutcome::error);
   MPI_Allreduce(&mine, &worst, 1, MPI_INT, MPI_MAX, lmp_->world);
   return static_cast<PauseOutcome>(worst);
+}
+
+bool LearnSession::request_pause()
+{
+  if (!running_ || paused_ || !fix()) return false;
+  fix()->request_stop();
+  return true;
+}
+
+/* ----------------------------------------------------------------------
+   After the last run command nobody would ask for the candidates any more.
+------------------------------------------------------------------------- */
+
+void LearnSession::drain()
+{
+  if (running_ || paused_ || lmp_->update->whichflag != 0)
+    throw dpgen::InputError("candidates can be drained when the script is over, not in a run");
+  FixDpgen *learning = fix();
+  if (!learning) return;
+  const PauseOutcome outcome = ask_controller(learning, dpgen::StopReason::none);
+  needs_setup_ = true;
+  if (outcome == PauseOutcome::error) throw dpgen::Error("learning run stopped; see the message of the controller");
 }
 
 /* ----------------------------------------------------------------------

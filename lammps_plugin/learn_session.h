@@ -7,8 +7,14 @@
 #include "pointers.h"
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
+
+namespace dpgen {
+class Ensemble;
+enum class StopReason;
+}    // namespace dpgen
 
 namespace LAMMPS_NS {
 
@@ -83,6 +89,14 @@ class LearnSession : public LookListener {
   bool stop_requested() const;
   /// The pause between two complete steps. Collective.
   PauseOutcome pause();
+  /// Ends the run for a pause without a reason of the fix; false where no run is under way that could pause.
+  bool request_pause();
+  /// Hands over what is still held when the script is over. Collective; throws dpgen::InputError during a run.
+  void drain();
+
+  /// Models of this rank that the learning fix may share; null: none.
+  void lend_models(std::shared_ptr<dpgen::Ensemble> models) { lent_models_ = std::move(models); }
+  const std::shared_ptr<dpgen::Ensemble> &lent_models() const { return lent_models_; }
 
   void looked(const dpgen::Look &look) override;
 
@@ -95,7 +109,7 @@ class LearnSession : public LookListener {
   void place_safe_fix();
   bool other_stop();
   bool time_is_up() const;
-  PauseOutcome ask_controller(FixDpgen *, int reason);
+  PauseOutcome ask_controller(FixDpgen *, dpgen::StopReason);
   bool state_is_that_of_last_run(const FixDpgenSafe *) const;
 
   LAMMPS *lmp_;
@@ -106,6 +120,7 @@ class LearnSession : public LookListener {
   std::map<std::string, Pair *(*)(LAMMPS *)> pairs_;
   std::string pair_line_;
   bool pair_line_known_ = false;
+  std::shared_ptr<dpgen::Ensemble> lent_models_;
 
   bigint first_ = 0, last_ = 0;
   bigint every_ = 0;

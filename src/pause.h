@@ -10,7 +10,12 @@
 namespace dpgen {
 
 /// Why a run was ended before its last step.
-enum class StopReason { none = 0, failed = 1, candidates = 2 };
+enum class StopReason {
+  none = 0,    ///< it was not; of a pause: the script is over, and this is what it has left
+  failed = 1,
+  candidates = 2,
+  requested = 3,    ///< somebody who heard of a look asked for it
+};
 
 /// One evaluation of the ensemble; the same on all ranks.
 struct Look {
@@ -24,12 +29,12 @@ struct Look {
   TrustWindow trust;
 };
 
-/// A run that stopped between two complete steps. Frames are held on rank 0 only.
+/// A run that stopped between two complete steps, or the end of the script. Frames are held on rank 0 only.
 struct Pause {
   StopReason reason = StopReason::none;
   std::int64_t step = 0;
-  std::int64_t first_step = 0;    ///< of the user's run command
-  std::int64_t last_step = 0;     ///< of the user's run command
+  std::int64_t first_step = 0;    ///< of the user's (last) run command
+  std::int64_t last_step = 0;     ///< of the user's (last) run command
   const std::vector<Frame> *candidates = nullptr;
   const Frame *failed = nullptr;    ///< the failed frame, or null
   long n_dropped = 0;               ///< candidates that were seen but not kept

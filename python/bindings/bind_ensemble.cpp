@@ -67,7 +67,10 @@ void bind_ensemble(py::module_ &module)
            "cell rows are vectors (Å), None: not periodic; of the first n_models models, None: all.")
       .def_property_readonly(
           "address", [](dpgen::Ensemble &ensemble) { return reinterpret_cast<std::uintptr_t>(&ensemble); },
-          "Where it lies in memory, for the plugin in the same process.");
+          "Where it lies in memory, for the plugin in the same process.")
+      .def_property_readonly(
+          "n_holders", [](dpgen::Ensemble &ensemble) { return ensemble.weak_from_this().use_count(); },
+          "How many hold these models: this object, joined ensembles, and a learning run and its fix in LAMMPS.");
   module.def(
       "join_ensembles",
       [](const std::vector<std::shared_ptr<dpgen::Ensemble>> &parts) -> std::shared_ptr<dpgen::Ensemble> {

@@ -11,9 +11,10 @@ const char *reason(const dpgen::Pause &pause)
   switch (pause.reason) {
     case dpgen::StopReason::failed: return "failed";
     case dpgen::StopReason::candidates: return "candidates";
+    case dpgen::StopReason::requested: return "requested";
     case dpgen::StopReason::none: break;
   }
-  return "none";
+  return "end";
 }
 
 std::vector<dpgen::Frame> candidates(const dpgen::Pause &pause)
@@ -36,7 +37,7 @@ void bind_pause(py::module_ &module)
       .def_readonly("deviation", &Look::deviation)
       .def_property_readonly("frame_class", [](const Look &l) { return std::string(dpgen::name(l.frame_class)); })
       .def_property_readonly("trust", [](const Look &l) { return py::make_tuple(l.trust.force.lo, l.trust.force.hi); });
-  py::class_<Pause>(module, "Pause", "A run that stopped for learning.")
+  py::class_<Pause>(module, "Pause", "A run that stopped for learning, or the end of the script.")
       .def_property_readonly("reason", &reason)
       .def_readonly("step", &Pause::step)
       .def_readonly("first_step", &Pause::first_step)

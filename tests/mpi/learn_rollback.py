@@ -1,4 +1,4 @@
-"""Program behind ``test_learn_run_mpi.py``: safe points, rollbacks and their refusals on any number of ranks.
+"""Program behind ``test_learn_run_mpi.py``: safe points, rollbacks and their refusals, requests, any number of ranks.
 
 ``python learn_rollback.py FOLDER`` writes ``FOLDER/results.json`` on rank 0.
 """
@@ -12,6 +12,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 
+from learn_requests import lent_models, own_reason, requests
 from learn_scripts import ATOMS, CUBE, NPT, NPT_TRI, NVE, NVT, TILTED, Runner, start, state
 
 #: Every frame is trusted, so that safe points are taken.
@@ -141,6 +142,9 @@ def main(folder: Path) -> None:
         "refuse": {name: refuse(runner, name) for name in REFUSED},
         "pause": roll_back_in_pause(runner),
         "touched": touched_between_runs(runner),
+        "requests": requests(runner),
+        "own_reason": own_reason(runner),
+        "lent_models": lent_models(runner),
     }
     moved = runner.comm.allreduce(results["repeat"]["npt_tilted"]["moved"])
     results["migrated"] = {"ranks": runner.comm.size, "atoms": moved}

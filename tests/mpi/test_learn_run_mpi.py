@@ -67,3 +67,47 @@ def test_safe_points_end_where_the_script_changes_the_atoms(results: dict[str, A
     assert results["touched"]["untouched"] == [60, 40, 20, 0]
     assert min(results["touched"]["touched"]) > 60
     assert results["touched"]["replicated"] == 512
+
+
+def test_pause_that_is_asked_for_takes_the_candidates_with_it(results: dict[str, Any]) -> None:
+    """Also with ``stop never``; the trajectory does not notice. What no pause has taken is drained at the end."""
+    learn, plain = results["requests"]["learn"], results["requests"]["plain"]
+    assert learn["pauses"] == [
+        [20, "requested", [0, 5, 10, 15, 20]],
+        [40, "requested", [25, 30, 35, 40]],
+        [60, "end", [45, 50, 55, 60]],
+        [60, "end", []],
+    ]
+    assert learn["answers"] == [True, True]
+    assert all("when the script is over, not in a run" in refusal for refusal in learn["refusals"])
+    assert plain["pauses"] == []
+    assert learn["step"] == plain["step"] == 60
+    assert np.allclose(learn["x"], plain["x"], rtol=0, atol=TOLERANCE)
+    assert np.allclose(learn["v"], plain["v"], rtol=0, atol=VELOCITY_TOLERANCE)
+
+
+def test_own_reason_of_the_fix_comes_before_a_request(results: dict[str, Any]) -> None:
+    """The minimization has a look at step 10 too: it goes on, and its request is answered with no."""
+    found = results["own_reason"]
+    assert found["pauses"] == [[10, "candidates", [0, 5, 10]]]
+    assert found["answers"] == [True, False]
+    assert found["step"] > 10
+
+
+def test_lent_models_are_not_loaded_again(results: dict[str, Any]) -> None:
+    """One is the owner, one the learning run, one the learning fix; nobody holds on to them longer than needed."""
+    assert results["lent_models"]["holders"] == {
+        "at first": 1,
+        "lent": 2,
+        "fix": 3,
+        "second fix": 3,
+        "unfix": 2,
+        "fix again": 3,
+        "reload": 3,
+        "clear": 2,
+        "run after clear": 3,
+        "others lent": 1,
+        "lent again": 3,
+        "detached and closed": 1,
+    }
+    assert results["lent_models"]["others"] == 1

@@ -126,7 +126,8 @@ class PluginApi:
 
     def reload_models(self, at_hand: _core.Ensemble | None = None) -> None:
         """Let the fix load its models again; a rank that has loaded files of the same content shares its own models."""
-        self._call("dpgen_share_models", ctypes.c_void_p(None if at_hand is None else at_hand.address))
+        self.lend_models(at_hand)
+        self._call("dpgen_reload_models")
 
     def model_hashes(self) -> tuple[str, ...]:
         """SHA-256 of the model files that the fix evaluates."""
