@@ -1,0 +1,52 @@
+"""Times, temperatures and pressures in the settings of samplers."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+_PICOSECONDS = {"fs": 1e-3, "ps": 1.0, "ns": 1e3}
+_TIME = re.compile(r"\s*(\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)\s*(fs|ps|ns)\s*")
+
+
+def parse_time(value: Any, unit: str) -> float:
+    """Return a time in `unit` from a number in that unit or a text such as "2 ps", "500 fs", "1 ns".
+
+    Raises
+    ------
+    ValueError
+        It is no time, or not above 0.
+    """
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        time = float(value)
+    else:
+        match = _TIME.fullmatch(str(value))
+        if match is None:
+            raise ValueError(f"a time is a number of {unit} or a text such as '2 ps', '500 fs', '1 ns'; got {value!r}")
+        time = float(match[1]) * _PICOSECONDS[match[2]] / _PICOSECONDS[unit]
+    if not time > 0.0:
+        raise ValueError(f"a time must be above 0, got {value!r}")
+    return time
+
+
+def _schema() -> WithJsonSchema:
+    text = {"type": "string", "description": "time", "pattern": r"^\s*\d+(\.\d*)?([eE][+-]?\d+)?\s*(fs|ps|ns)\s*$"}
+    return WithJsonSchema({"anyOf": [{"type": "number", "exclusiveMinimum": 0}, text]})
+
+
+def as_list(value: Any) -> Any:
+    """Return a list of one for a single number."""
+    return [value] if isinstance(value, (int, float, str)) and not isinstance(value, bool) else value
+
+
+#: ps; in the file a number of ps or a text such as "2 ps".
+Picoseconds = Annotated[float, BeforeValidator(partial(parse_time, unit="ps")), _schema()]
+#: fs; in the file a number of fs or a text such as "2 fs".
+Femtoseconds = Annotated[float, BeforeValidator(partial(parse_time, unit="fs")), _schema()]
+#: K, one or several, above 0.
+Temperatures = Annotated[tuple[Annotated[float, Field(gt=0.0)], ...], BeforeValidator(as_list), Field(min_length=1)]
+#: bar, one or several.
+Pressures = Annotated[tuple[float, ...], BeforeValidator(as_list), Field(min_length=1)]
