@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
-from typing_extensions import Self
+from pydantic import Field, ValidationInfo, field_validator
 
 from lammps_dpgen.config.base import FilePath, Section
 from lammps_dpgen.config.names import check_distinct, check_known
@@ -91,18 +90,24 @@ class BootstrapConfig(BaseConfig):
     initial_structures: tuple[str, ...] | None = None
     """Names of the sources whose structures are labelled for generation 0. Default: all."""
 
-    @model_validator(mode="after")
-    def _names_fit(self) -> Self:
-        check_initial_structures(self.structures, self.initial_structures)
-        return self
+    @field_validator("structures")
+    @classmethod
+    def _names_differ(cls, sources: tuple[StructureSection, ...]) -> tuple[StructureSection, ...]:
+        check_distinct("structures", (source.name for source in sources if source.name is not None))
+        return sources
+
+    @field_validator("initial_structures")
+    @classmethod
+    def _are_there(cls, names: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
+        if names and "structures" in info.data:
+            check_known("structures", names, source_names(info.data["structures"]))
+        return names
 
     def is_initial(self, source: StructureSection) -> bool:
         """Whether the structures of a source are labelled for generation 0."""
         return self.initial_structures is None or source.source_name in self.initial_structures
 
 
-def check_initial_structures(sources: Sequence[StructureSection], wanted: Sequence[str] | None) -> None:
-    """Raise ValueError, which pydantic reports, if names of sources stand twice or are not there."""
-    check_distinct("structures", (source.name for source in sources if source.name is not None))
-    if wanted is not None:
-        check_known("structures", wanted, [source.source_name for source in sources])
+def source_names(sources: Iterable[StructureSection]) -> list[str]:
+    """Return the names by which sources are selected, in order."""
+    return [source.source_name for source in sources]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field, model_validator
-from typing_extensions import Self
+from pydantic import Field, ValidationInfo, field_validator
 
-from lammps_dpgen.config.bootstrap import BootstrapConfig, check_initial_structures
+from lammps_dpgen.config.bootstrap import BootstrapConfig, source_names
 from lammps_dpgen.config.learning import LearningConfig
 from lammps_dpgen.config.names import check_distinct, check_known
 from lammps_dpgen.config.parts import StructureSection
@@ -37,21 +36,29 @@ class CampaignConfig(LearningConfig):
     stages: tuple[StageSection, ...] = Field(min_length=1)
     """What is explored, one stage after the other."""
 
-    @model_validator(mode="after")
-    def _structures_fit(self) -> Self:
-        names = [source.source_name for source in self.structures]
-        check_distinct("structures", names)
-        check_initial_structures(self.structures, self.initial_structures)
-        if self.initial_models and self.initial_structures:
-            raise ValueError("initial_structures and initial_models exclude each other: generation 0 is made or given")
-        for stage in self.stages:
-            check_known(f"structures that stage {stage.name!r} can select", stage.structures or (), names)
-        return self
+    @field_validator("structures")
+    @classmethod
+    def _names_differ(cls, sources: tuple[StructureSection, ...]) -> tuple[StructureSection, ...]:
+        check_distinct("structures", (source.source_name for source in sources))
+        return sources
 
-    @model_validator(mode="after")
-    def _stages_differ(self) -> Self:
-        check_distinct("stages", (stage.name for stage in self.stages))
-        return self
+    @field_validator("initial_structures")
+    @classmethod
+    def _are_there(cls, names: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
+        if names and info.data.get("initial_models"):
+            raise ValueError("initial_structures and initial_models exclude each other: generation 0 is made or given")
+        if names and "structures" in info.data:
+            check_known("structures", names, source_names(info.data["structures"]))
+        return names
+
+    @field_validator("stages")
+    @classmethod
+    def _fit(cls, stages: tuple[StageSection, ...], info: ValidationInfo) -> tuple[StageSection, ...]:
+        check_distinct("stages", (stage.name for stage in stages))
+        for stage in stages if "structures" in info.data else ():
+            what = f"structures, from which stage {stage.name!r} selects,"
+            check_known(what, stage.structures or (), source_names(info.data["structures"]))
+        return stages
 
     def bootstrap(self, *, has_labels: bool = False) -> BootstrapConfig | None:
         """Return the part that makes generation 0, None where there is nothing to make it from."""
@@ -63,7 +70,7 @@ class CampaignConfig(LearningConfig):
         return tuple(self._resolved(number, section) for number, section in enumerate(self.stages))
 
     def _resolved(self, number: int, section: StageSection) -> Stage:
-        names = [source.source_name for source in self.structures]
+        names = source_names(self.structures)
         converged = section.converged or self.converged
         return Stage(
             number=number,

@@ -18,7 +18,10 @@ _LONGEST_VALUE = 60
 def problems(error: ValidationError, model: type[BaseModel], data: Any) -> list[tuple[Location, str]]:
     """Return location and explanation of every problem, in the order of the file's keys."""
     found: dict[Location, list[str]] = {}
-    for item in error.errors():
+    items = error.errors()
+    for item in items:
+        if item["type"] == "too_short" and any(item["loc"] == other["loc"][:-1][: len(item["loc"])] for other in items):
+            continue  # pydantic leaves wrong items out before it counts them
         location = _in_data(item["loc"], data)
         if item["type"] == "extra_forbidden":
             text = _unknown_key(str(location[-1]), known_keys(model, location[:-1], data))
@@ -73,7 +76,7 @@ def _models_at(model: type[BaseModel], location: Location, data: Any) -> list[ty
 
 
 def _with_inline_settings(model: type[BaseModel], data: Any) -> list[type[BaseModel]]:
-    if issubclass(model, InlineSection):
+    if issubclass(model, InlineSection) and isinstance(data, dict):
         name = _child(data, model.key) or model.model_fields[model.key].default
         return [model, *_settings_of(model.group, name)]
     return [model]

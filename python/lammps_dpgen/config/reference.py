@@ -19,8 +19,8 @@ INTRODUCTION = """\
 
 <!-- Made by `python -m lammps_dpgen.config.reference docs` from the models in lammps_dpgen/config; edit these. -->
 
-Two files, both YAML, are read by lammps-dpgen: `learn.yaml` for `lammps-dpgen md`, and `boot.yaml` for
-`lammps-dpgen bootstrap`. A file is validated as a whole before anything starts, and all its problems are told at once,
+Three files, all YAML, are read by lammps-dpgen: `campaign.yaml` for `lammps-dpgen run`, `learn.yaml` for
+`lammps-dpgen md`, and `boot.yaml` for `lammps-dpgen bootstrap`. A file is validated as a whole before anything starts, and all its problems are told at once,
 each with its line, the value found and what is allowed. Unknown keys are refused.
 
 Energies are in eV, lengths in Å, forces in eV/Å, angles in degrees. A duration is a number of seconds or a text such as
@@ -29,9 +29,8 @@ Energies are in eV, lengths in Å, forces in eV/Å, angles in degrees. A duratio
 A run folder belongs to one configuration, as far as that decides results: `type_map`, `models`, `seed`, and name and
 settings of labeler and trainer. These cannot change while the folder is in use; everything else may.
 
-Editors complete and check the files when they know the schemas `docs/schema/learn.json` and
-`docs/schema/bootstrap.json` (also printed by `lammps-dpgen schema learn` and `lammps-dpgen schema bootstrap`), for
-example by a first line
+Editors complete and check the files when they know the schemas `docs/schema/campaign.json`, `learn.json` and
+`bootstrap.json` (also printed by `lammps-dpgen schema campaign` and so on), for example by a first line
 
 ```yaml
 # yaml-language-server: $schema=schema/learn.json
@@ -63,10 +62,17 @@ limits: {labels: 200, wall_time: 2h}
 ```
 """
 
+CAMPAIGN = """\
+`lammps-dpgen run` reads `campaign.yaml`; `lammps-dpgen init` writes one to begin with, and [Campaigns](campaign.md)
+explains it. These keys have the meaning that they have in `learn.yaml`: {shared}. Here `structures` are required, and
+stages select them by name. The others:
+"""
+
 _PARTS = (
     ("Labelers", registry.LABELERS, "the reference method, under `labeler`"),
     ("Trainers", registry.TRAINERS, "under `trainer`"),
     ("Structure generators", registry.STRUCTURES, "each an item of `structures`, its settings beside `generator`"),
+    ("Samplers", registry.SAMPLERS, "of a stage of a campaign, under `sampler`, their settings beside it"),
 )
 
 #: Parts of this package; others have pages of their own.
@@ -75,10 +81,15 @@ _OWN = "lammps_dpgen."
 
 def markdown() -> str:
     """Return the reference of all keys, with unit, default and meaning."""
-    learn, bootstrap = (CONFIGURATIONS[name].model_json_schema() for name in ("learn", "bootstrap"))
+    names = ("learn", "bootstrap", "campaign")
+    learn, bootstrap, campaign = (CONFIGURATIONS[name].model_json_schema() for name in names)
     parts = [INTRODUCTION, "## learn.yaml\n", EXAMPLE, *_tables(learn, learn["$defs"], "")]
     parts += ["## boot.yaml\n", "`lammps-dpgen bootstrap` reads these keys, with the meaning that they have above:\n"]
     parts += [", ".join(f"`{key}`" for key in bootstrap["properties"]) + ".\n"]
+    shared = [key for key in campaign["properties"] if key in learn["properties"]]
+    parts += ["## campaign.yaml\n", CAMPAIGN.format(shared=", ".join(f"`{key}`" for key in shared))]
+    own = {key: field for key, field in campaign["properties"].items() if key not in shared}
+    parts += _tables({**campaign, "properties": own}, campaign["$defs"], "")
     for title, group, where in _PARTS:
         parts.append(f"## {title}\n\nThe built-in ones; {where}.\n")
         for name, point in registry.registered(group).items():
