@@ -1,4 +1,4 @@
-"""What a learning run does or did, read from its folder by any other process; nothing there is changed or held up."""
+"""What a run does or did, read from its folder by any other process; nothing there is changed or held up."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lammps_dpgen.errors import StoreError
+from lammps_dpgen.monitor.stages import read_stages
 from lammps_dpgen.monitor.state import deviation_class
 from lammps_dpgen.monitor.tail import finite, last_events, last_look
 from lammps_dpgen.store.activity import LockState, lock_state
@@ -18,6 +19,8 @@ from lammps_dpgen.strict_json import plain
 
 #: Raised when a field of `RunStatus` changes its meaning or goes.
 VERSION = 1
+#: What is taken over as the process wrote it last.
+_LIVE = ("title", "phase", "detail", "step", "last_step", "temperature", "max_devi_f", "limits", "messages", "stage")
 #: Events of the journal that are shown.
 N_EVENTS = 8
 #: Seconds to wait for a ledger that is being written.
@@ -29,9 +32,15 @@ _ABOUT: dict[State, str] = {
     "new": "nothing has been learnt yet",
     "prepared": "generation 0 is there, no learning run has been started",
     "running": "is running",
-    "finished": "the script ran to its end",
+    "finished": "all of it was done",
     "killed": "was killed; the same command goes on where it was",
     "silent": "its process is on another machine and gives no sign of life",
+}
+#: Reason of the last event -> state, and what it says.
+_ENDS: dict[str, tuple[State, str]] = {
+    "end of script": ("finished", "the script ran to its end"),
+    "end of campaign": ("finished", "all stages have ended"),
+    "error": ("failed", ""),
 }
 
 
@@ -66,6 +75,9 @@ class RunStatus:
     elapsed: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     time_left: list[float] | None = None
+    stage: dict[str, Any] | None = None
+    walkers: dict[str, Any] | None = None
+    stages: list[dict[str, Any]] = field(default_factory=list)
     messages: list[dict[str, str]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -87,6 +99,7 @@ class _Books:
     bootstrap: Event | None
     run: Event | None
     ends: list[Event]
+    stages: list[dict[str, Any]]
 
     @property
     def end(self) -> Event | None:
@@ -143,13 +156,14 @@ def _read_books(run: RunFolder) -> _Books:
             ledger.latest_event("bootstrap"),
             ledger.latest_event("run"),
             ledger.events("end"),
+            read_stages(ledger),
         )
 
 
 def _count(status: RunStatus, books: _Books) -> None:
     status.labels, status.generation = books.counts, books.generation
     status.pauses, status.rollbacks = books.kinds.get("pause", 0), books.kinds.get("rollback", 0)
-    status.starts = books.kinds.get("start", 0)
+    status.starts, status.stages = books.kinds.get("start", 0), books.stages
     if books.start is not None:
         status.title = str(books.start.data.get("script", ""))
     if books.run is not None:
@@ -177,10 +191,9 @@ def _judge(status: RunStatus, lock: LockState, books: _Books | None) -> None:
     end = books.end
     if end is not None:
         reason, cause = str(end.data.get("reason", "")), str(end.data.get("cause", ""))
-        known: dict[str, State] = {"end of script": "finished", "error": "failed"}
-        status.state = known.get(reason, "stopped")
+        status.state = _ENDS[reason][0] if reason in _ENDS else "stopped"
         by = f"interrupted by {cause}" if cause and reason == "interrupted" else cause or reason
-        status.about = _ABOUT["finished"] if status.state == "finished" else by
+        status.about = _ENDS[reason][1] if status.state == "finished" else by
         return
     if books.start is not None or (books.bootstrap is not None and books.generation is None):
         status.state = "killed"
@@ -199,12 +212,13 @@ def _add_live(status: RunStatus, run: RunFolder, books: _Books | None) -> dateti
     start = None if books is None else books.start
     if start is not None and written < start.time:
         return None
-    for name in ("title", "phase", "detail", "step", "last_step", "temperature", "max_devi_f", "limits", "messages"):
+    for name in _LIVE:
         setattr(status, name, live.get(name, getattr(status, name)))
     if status.state == "running":
         status.labels_of_pause = live.get("labels_of_pause") if status.phase in ("labels", "bootstrap") else None
         status.training = live.get("training") if "training" in status.phase else None
-        status.time_left = live.get("time_left") if status.phase == "MD" else None
+        status.time_left = live.get("time_left") if status.phase == "MD" or status.stage is not None else None
+        status.walkers = live.get("walkers")
     window = live.get("window")
     if isinstance(window, list) and None not in window:
         status.window = window

@@ -8,6 +8,7 @@ from typing import Any
 from rich.text import Text
 
 from lammps_dpgen.monitor.campaign_panel import COLOURS
+from lammps_dpgen.monitor.campaign_rows import campaign_rows
 from lammps_dpgen.monitor.state import counted, duration, grouped
 from lammps_dpgen.monitor.status import RunStatus
 
@@ -21,7 +22,11 @@ def status_rows(status: RunStatus) -> list[tuple[str, Text]]:
     rows = [("state", Text.assemble((status.state, _STATE_COLOURS.get(status.state, "bold")), f"  {status.about}"))]
     if status.phase:
         rows.append(("phase", Text(f"{status.phase}  {status.detail}".strip())))
-    rows += [("step", _step(status)), ("deviation", _deviation(status)), ("labels", _labels(status))]
+    if status.stages or status.stage is not None:
+        rows += campaign_rows(status)
+    else:
+        rows += [("step", _step(status)), ("deviation", _deviation(status))]
+    rows.append(("labels", _labels(status)))
     if status.training is not None:
         rows.append(("training", _training(status.training)))
     rows += [("so far", _so_far(status)), ("time", _time(status)), ("lock", _lock(status))]
@@ -82,7 +87,7 @@ def _time(status: RunStatus) -> Text:
         words = "unknown" if left is None else duration(left[0])
         if left is not None and duration(left[1]) != words:
             words += f" (no pause) to {duration(left[1])}"
-        text.append(f", left {words}")
+        text.append(f", left of this round {words}" if status.stage is not None else f", left {words}")
     return text
 
 
