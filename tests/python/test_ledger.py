@@ -91,6 +91,13 @@ class TestFrames:
             ledger.set_frame_states([(hashes[1], "dropped", ""), (waiting, "set_aside", "")])
         assert ledger.frames("dropped")[0].hash == hashes[2]  # nothing of a refused change is kept
 
+    def test_the_states_of_some_frames(self, ledger: Ledger) -> None:
+        hashes = ledger.add_frames([make_frame(seed) for seed in range(600)])  # more than one piece of a query
+        ledger.set_frame_state(hashes[599], "set_aside", "no convergence")
+        states = ledger.frame_states([*hashes, "f" * 64])
+        assert states == dict.fromkeys(hashes, "selected") | {hashes[599]: "set_aside"}
+        assert ledger.frame_states([]) == {}
+
     def test_nothing_to_add(self, ledger: Ledger) -> None:
         assert ledger.add_frames([]) == []
 
@@ -195,6 +202,26 @@ class TestLabels:
         with pytest.raises(StoreError, match="it has no label"):
             ledger.record_model_error(frame_hash, "other", generation=0, **figures)
 
+    def test_labels_by_number_and_by_generation(self, ledger: Ledger) -> None:
+        labelled(ledger, 5)
+        ledger.add_generation(make_generation(0), [1, 3])
+        ledger.add_generation(make_generation(1), [2])
+        assert [stored.number for stored in ledger.labels(SETTINGS, trained_in=0)] == [1, 3]
+        assert ledger.labels("other", trained_in=0) == ledger.labels(numbers=[]) == []
+        assert [stored.number for stored in ledger.labels(numbers=[5, 2, 99])] == [2, 5]
+        assert ledger.label_numbers(SETTINGS) == [1, 2, 3, 4, 5]
+        assert (ledger.count_labels(SETTINGS), ledger.count_labels("other")) == (5, 0)
+
+    def test_the_news_since_the_last_question(self, ledger: Ledger) -> None:
+        hashes = labelled(ledger, 3)
+        first = ledger.labelled_frames(SETTINGS, limit=2)
+        assert [(number, frame_hash, frame.hash) for number, frame_hash, frame in first] == [
+            (1, hashes[0], hashes[0]),
+            (2, hashes[1], hashes[1]),
+        ]
+        assert [number for number, _, _ in ledger.labelled_frames(SETTINGS, after=2)] == [3]
+        assert ledger.labelled_frames(SETTINGS, after=3) == ledger.labelled_frames("other") == []
+
     def test_models_are_never_judged_on_what_they_were_trained_on(self, ledger: Ledger) -> None:
         (frame_hash,) = labelled(ledger, 1)
         ledger.add_generation(make_generation(0), [1])
@@ -294,9 +321,18 @@ def test_ten_thousand_labels(sqlite_ledger: Ledger) -> None:
     counts = ledger.counts()
     assert (counts.labels, counts.untrained, counts.generations, counts.frames["labelled"]) == (10_000, 100, 20, 10_000)
     plans = _plans_of(
-        ledger, lambda: (ledger.counts(), ledger.labels(untrained=True), ledger.find_label(hashes[5], "s"))
+        ledger,
+        lambda: (
+            ledger.counts(),
+            ledger.labels(untrained=True),
+            ledger.labels("s", trained_in=3),
+            ledger.find_label(hashes[5], "s"),
+            ledger.frame_states(hashes[:5]),
+            ledger.count_labels("s"),
+            ledger.labelled_frames("s", after=9_990),
+        ),
     )
-    assert len(plans) >= 6
+    assert len(plans) >= 11
     for plan in plans:
         assert "SCAN frames USING COVERING INDEX" in plan or "SCAN frames" not in plan
         assert "SCAN labels USING COVERING INDEX" in plan or "SCAN labels" not in plan

@@ -13,7 +13,9 @@ from lammps_dpgen.config.selection import BoxGuard, SelectionSettings
 from lammps_dpgen.errors import ConfigError
 from lammps_dpgen.frame import Frame
 from lammps_dpgen.learning.descriptor import as_matrix, describe, farthest_points
-from lammps_dpgen.learning.selection import NearDuplicates, Selection, bad_box, check_max_atoms, select
+from lammps_dpgen.learning.learned_frames import LearnedFrames
+from lammps_dpgen.learning.near_duplicates import NearDuplicates
+from lammps_dpgen.learning.selection import Selection, bad_box, check_max_atoms, select
 
 
 def crystal(a: float = 4.05, rattle: float = 0.0, seed: int = 0, element: str = "Al") -> Frame:
@@ -24,9 +26,12 @@ def crystal(a: float = 4.05, rattle: float = 0.0, seed: int = 0, element: str = 
 
 
 def choose(frames: list[Frame], seed: int = 1, **settings: object) -> Selection:
-    rest = {k: settings.pop(k) for k in ("labelled", "already", "descriptors") if k in settings}
+    labelled = settings.pop("labelled", [])
+    rest = {k: settings.pop(k) for k in ("already", "descriptors") if k in settings}
     valid = SelectionSettings.model_validate(settings)
-    return select(frames, settings=valid, rng=np.random.default_rng(seed), **rest)  # type: ignore[arg-type]
+    learned = LearnedFrames(valid)
+    learned.add(labelled)  # type: ignore[arg-type]
+    return select(frames, settings=valid, rng=np.random.default_rng(seed), labelled=learned, **rest)  # type: ignore[arg-type]
 
 
 def pair(distance: float, species: tuple[str, str] = ("Al", "Al")) -> Frame:
@@ -38,16 +43,16 @@ class TestFarthestPoints:
         """On the line 0, 1, 4, 9, 10 with 0 given: 10 (distance 10), then 4 (4 from 0), then 1 or 9 (both 1)."""
         points = np.array([[1.0], [4.0], [9.0], [10.0]])
         rng = np.random.default_rng(0)
-        assert farthest_points(points, np.zeros((1, 1)), 2, rng) == [3, 1]
-        assert farthest_points(points, np.zeros((1, 1)), 9, rng) == [3, 1, 0, 2]
+        assert farthest_points(points, points[:, 0], 2, rng) == [3, 1]
+        assert farthest_points(points, points[:, 0], 9, rng) == [3, 1, 0, 2]
 
     def test_nothing_given_starts_at_random(self) -> None:
         points = np.array([[0.0], [1.0], [10.0]])
-        starts = {farthest_points(points, np.zeros((0, 1)), 1, np.random.default_rng(s))[0] for s in range(20)}
+        starts = {farthest_points(points, np.full(3, np.inf), 1, np.random.default_rng(s))[0] for s in range(20)}
         assert starts == {0, 1, 2}
 
     def test_equal_points(self) -> None:
-        chosen = farthest_points(np.zeros((4, 2)), np.zeros((1, 2)), 4, np.random.default_rng(0))
+        chosen = farthest_points(np.zeros((4, 2)), np.zeros(4), 4, np.random.default_rng(0))
         assert sorted(chosen) == [0, 1, 2, 3]
 
 
@@ -159,7 +164,7 @@ class TestSelect:
         frames = [crystal(rattle=0.2, seed=s) for s in range(6)]
         memory: dict[str, object] = {}
         first = choose(frames, 2, batch=2, labelled=frames[:1], descriptors=memory)
-        assert set(memory) == {f.hash for f in frames}
+        assert set(memory) == {f.hash for f in frames[1:]}  # the first one is a duplicate
         again = choose(frames, 2, batch=2, labelled=frames[:1], descriptors=memory)
         assert [f.hash for f in first.frames] == [f.hash for f in again.frames]
 

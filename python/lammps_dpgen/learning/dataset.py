@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lammps_dpgen.frame import LabelledFrame
@@ -34,18 +34,26 @@ def new_systems(run: RunFolder, number: int, labels: Sequence[StoredLabel], type
     return _systems(folder)
 
 
-def old_systems(run: RunFolder, number: int, labels: Sequence[StoredLabel], type_map: Sequence[str]) -> tuple[str, ...]:
-    """Return the systems of all generations before `number`; missing ones are written again from their labels."""
-    by_generation: dict[int, list[StoredLabel]] = {}
-    for stored in labels:
-        if stored.trained_in is not None and stored.trained_in < number:
-            by_generation.setdefault(stored.trained_in, []).append(stored)
+def old_systems(
+    run: RunFolder, number: int, labels_of: Callable[[int], Sequence[StoredLabel]], type_map: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the systems of all generations before `number`.
+
+    Parameters
+    ----------
+    labels_of
+        Gives the labels that a generation was the first to see; called for those alone whose folder is missing, to
+        write it again.
+    """
     systems: list[str] = []
-    for earlier, members in sorted(by_generation.items()):
+    for earlier in range(number):
         folder = run.data_of(earlier)
-        systems += _systems(folder) if folder.is_dir() else new_systems(run, earlier, members, type_map)
+        if folder.is_dir():
+            systems += _systems(folder)
+        elif labels := labels_of(earlier):
+            systems += new_systems(run, earlier, labels, type_map)
     return tuple(systems)
 
 
 def _systems(folder: Path) -> tuple[str, ...]:
-    return tuple(sorted(str(path.parent) for path in folder.rglob("type.raw")))
+    return tuple(sorted(str(path.parent) for path in folder.glob("*/type.raw")))

@@ -52,25 +52,27 @@ def as_matrix(descriptors: Sequence[Descriptor]) -> FloatArray:
     return np.array([np.concatenate([d.get(pair, zeros) for pair in pairs]) for d in descriptors])
 
 
-def farthest_points(candidates: FloatArray, given: FloatArray, count: int, rng: np.random.Generator) -> list[int]:
-    """Choose rows of `candidates` one after another, each the farthest from all `given` and chosen ones.
+def farthest_points(candidates: FloatArray, nearest: FloatArray, count: int, rng: np.random.Generator) -> list[int]:
+    """Choose rows of `candidates` one after another, each the farthest from all that is given and chosen.
 
     Parameters
     ----------
-    candidates, given
-        ``[n, d]`` and ``[m, d]``; where nothing is given the first choice is random.
+    candidates
+        ``[n, d]``.
+    nearest
+        ``[n]``, distance of each candidate to the nearest given point; infinite where nothing is given: the first
+        choice is random then.
 
     Returns
     -------
     list of int
         Indices in the order of choice; the lowest index wins a tie.
     """
-    if len(given):
-        nearest = np.array([np.linalg.norm(given - row, axis=1).min() for row in candidates])
-        chosen: list[int] = []
-    else:
+    chosen: list[int] = []
+    if np.isinf(nearest).all():
         chosen = [int(rng.integers(len(candidates)))]
         nearest = np.linalg.norm(candidates - candidates[chosen[0]], axis=1)
+    nearest = nearest.copy()
     while len(chosen) < min(count, len(candidates)):
         nearest[chosen] = -1.0
         best = int(np.argmax(nearest))

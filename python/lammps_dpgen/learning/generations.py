@@ -85,11 +85,12 @@ def train_generation(
     LearningError
         There is no new label, or a model could not be trained; everything stored stays usable.
     """
-    labels = ledger.labels(config.labeler.settings_hash)
-    unseen = [stored for stored in labels if stored.trained_in is None]
-    if not labels or not (unseen or final):
+    settings_hash = config.labeler.settings_hash
+    unseen = ledger.labels(settings_hash, untrained=True)
+    n_labels = ledger.count_labels(settings_hash)
+    if not n_labels or not (unseen or final):
         raise LearningError(f"generation {number} has no new label to train on; label frames first")
-    old = old_systems(run, number, labels, config.type_map)
+    old = old_systems(run, number, lambda g: ledger.labels(settings_hash, trained_in=g), config.type_map)
     new = new_systems(run, number, unseen, config.type_map) if unseen else ()
     if final:
         old, new = (*old, *new), ()
@@ -108,9 +109,7 @@ def train_generation(
         )
         ensemble.start(job)
     records = ensemble.finish(sleep)
-    generation = Generation(
-        number=number, models=records, type_map=config.type_map, n_labels=len(labels), reason=reason
-    )
+    generation = Generation(number=number, models=records, type_map=config.type_map, n_labels=n_labels, reason=reason)
     return TrainedGeneration(generation, tuple(stored.number for stored in unseen))
 
 

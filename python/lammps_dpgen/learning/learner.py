@@ -23,6 +23,7 @@ from lammps_dpgen.learning.ensembles import open_ensemble
 from lammps_dpgen.learning.generations import FINAL, TrainedGeneration, publish_generation, train_generation
 from lammps_dpgen.learning.judge import Judge
 from lammps_dpgen.learning.labels import POLL_INTERVAL, LabelResult, label_frames
+from lammps_dpgen.learning.learned_frames import LearnedFrames
 from lammps_dpgen.learning.logbook import Logbook
 from lammps_dpgen.learning.models import adopt_models, link_generation
 from lammps_dpgen.learning.selection import select
@@ -62,6 +63,7 @@ class Learner:
         self.ensemble: Ensemble | None = None
         self._previous: Ensemble | None = None
         self._stack = ExitStack()
+        self._learned = LearnedFrames(config.selection)
         self._descriptors: dict[str, Descriptor] = {}
         self._labels: Executor | None = None
         self._trainings: Executor | None = None
@@ -131,7 +133,7 @@ class Learner:
         chosen = self._select(frames, step)
         if not chosen:
             return False
-        aside = {stored.hash for stored in self.ledger.frames("set_aside")}
+        aside = self._set_aside(audits)
         audited = [frame for frame in audits if frame.hash not in aside]
         self.ledger.add_frames(audited)
         chosen += audited
@@ -187,10 +189,11 @@ class Learner:
 
     def _sample_of_labels(self, number: int) -> list[LabelledFrame]:
         """Draw labels, the same ones at each start."""
-        labels = self.ledger.labels(self.config.labeler.settings_hash)
+        numbers = self.ledger.label_numbers(self.config.labeler.settings_hash)
         rng = np.random.default_rng([self.config.seed, number])
-        drawn = rng.choice(len(labels), min(len(labels), FINAL_SAMPLE), replace=False)
-        return [LabelledFrame(labels[int(i)].frame, labels[int(i)].label) for i in sorted(drawn)]
+        drawn = rng.choice(len(numbers), min(len(numbers), FINAL_SAMPLE), replace=False)
+        labels = self.ledger.labels(numbers=[numbers[int(i)] for i in drawn])
+        return [LabelledFrame(stored.frame, stored.label) for stored in labels]
 
     def jump(self, frame: Frame) -> tuple[float, float]:
         """How far the last training moved model 1 on a frame: energy per atom (eV), largest force change (eV/Å)."""
@@ -240,12 +243,16 @@ class Learner:
         left = self.labels_left()
         if left is not None and left < settings.batch:
             settings = settings.model_copy(update={"batch": max(1, left)})
-        labelled = [stored.frame for stored in self.ledger.labels(self.config.labeler.settings_hash)]
-        aside = [stored.hash for stored in self.ledger.frames("set_aside")]
+        self._learned.follow(self.ledger, self.config.labeler.settings_hash)
         number = self.generation.number if self.generation else 0
         rng = np.random.default_rng([self.config.seed, number, max(0, step)])
         selection = select(
-            frames, settings=settings, rng=rng, labelled=labelled, already=aside, descriptors=self._descriptors
+            frames,
+            settings=settings,
+            rng=rng,
+            labelled=self._learned,
+            already=self._set_aside(frames),
+            descriptors=self._descriptors,
         )
         self.ledger.add_frames(selection.frames)
         self.logbook.write(
@@ -258,6 +265,11 @@ class Learner:
             n_selected=selection.n_selected,
         )
         return selection.frames
+
+    def _set_aside(self, frames: Sequence[Frame]) -> set[str]:
+        """Return the hashes of those frames whose label failed before."""
+        states = self.ledger.frame_states(frame.hash for frame in frames)
+        return {frame_hash for frame_hash, state in states.items() if state == "set_aside"}
 
     def _label(self, frames: Sequence[Frame]) -> None:
         """Label frames."""

@@ -6,14 +6,15 @@ from collections.abc import Collection, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from ase.cell import Cell
 
 from lammps_dpgen.cell_shape import aspect_ratio, length_ratio, tilt_ratio, vacuum, wrap_ratio
 from lammps_dpgen.config.selection import BoxGuard, SelectionSettings
 from lammps_dpgen.errors import ConfigError
-from lammps_dpgen.frame import FloatArray, Frame
+from lammps_dpgen.frame import Frame
 from lammps_dpgen.geometry import closest_contact
 from lammps_dpgen.learning.descriptor import Descriptor, as_matrix, describe, farthest_points
+from lammps_dpgen.learning.learned_frames import LearnedFrames
+from lammps_dpgen.learning.near_duplicates import NearDuplicates
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def select(
     *,
     settings: SelectionSettings,
     rng: np.random.Generator,
-    labelled: Sequence[Frame] = (),
+    labelled: LearnedFrames | None = None,
     already: Collection[str] = (),
     descriptors: MutableMapping[str, Descriptor] | None = None,
 ) -> Selection:
@@ -65,7 +66,8 @@ def select(
     already
         Hashes of further frames that must not be taken again, such as those that were set aside.
     descriptors
-        Descriptors by frame hash that earlier calls have left; new ones are added. None: all are computed now.
+        Descriptors by frame hash that the last call has left. It is left with those of the frames offered now: what
+        is offered again and again is described once. None: all are computed now.
 
     Returns
     -------
@@ -73,14 +75,18 @@ def select(
         The same for the same frames and the same state of `rng`.
     """
     memory = {} if descriptors is None else descriptors
-    good, dropped, counts = _screened(frames, settings, labelled, already)
+    known = LearnedFrames(settings) if labelled is None else labelled
+    good, dropped, counts = _screened(frames, settings, known, already)
     chosen = list(range(len(good)))
     if len(good) > settings.batch:
         if settings.method == "random":
             chosen = sorted(int(i) for i in rng.choice(len(good), settings.batch, replace=False))
         else:
-            rows = as_matrix([_descriptor(frame, memory) for frame in [*good, *labelled]])
-            chosen = farthest_points(rows[: len(good)], rows[len(good) :], settings.batch, rng)
+            found = {frame.hash: memory.get(frame.hash) or describe(frame) for frame in good}
+            rows = as_matrix(list(found.values()))
+            chosen = farthest_points(rows, known.distances(list(found.values())), settings.batch, rng)
+            memory.clear()
+            memory.update(found)
     return Selection([good[i] for i in chosen], dropped, n_offered=len(frames), **counts)
 
 
@@ -133,64 +139,17 @@ def _no_vacuum(frame: Frame, least: float | None) -> str | None:
     return f"vacuum of {room:.2f} Å around the atoms is below {least:g} Å" if room < least else None
 
 
-class NearDuplicates:
-    """Remembers frames and tells whether another one is the same but for small displacements.
-
-    Two frames of the same atoms in the same order are near duplicates when no atom and no cell vector differs by more
-    than `tolerance` (Å); atoms that left the cell by whole vectors are where they were.
-    """
-
-    def __init__(self, tolerance: float) -> None:
-        self._tolerance = tolerance
-        self._known: dict[tuple[object, ...], tuple[FloatArray, FloatArray]] = {}
-
-    def add(self, *frames: Frame) -> None:
-        """Remember frames."""
-        groups: dict[tuple[object, ...], list[Frame]] = {}
-        for frame in frames:
-            groups.setdefault((frame.species, frame.pbc), []).append(frame)
-        for key, group in groups.items():
-            cells, fractional = np.array([_basis(f) for f in group]), np.array([_fractional(f) for f in group])
-            if key in self._known:
-                cells = np.concatenate([self._known[key][0], cells])
-                fractional = np.concatenate([self._known[key][1], fractional])
-            self._known[key] = cells, fractional
-
-    def has(self, frame: Frame) -> bool:
-        """Tell whether a frame is a near duplicate of a remembered one."""
-        known = self._known.get((frame.species, frame.pbc))
-        if known is None:
-            return False
-        cells, fractional = known
-        basis = _basis(frame)
-        same_cell = np.linalg.norm(cells - basis, axis=2).max(axis=1) <= self._tolerance
-        shift = _fractional(frame) - fractional[same_cell]
-        shift -= np.where(frame.pbc, np.round(shift), 0.0)
-        return bool((np.linalg.norm(shift @ basis, axis=2).max(axis=1) <= self._tolerance).any())
-
-
-def _basis(frame: Frame) -> FloatArray:
-    """Return the periodic cell vectors, the others replaced by unit vectors at right angles to them."""
-    periodic = np.where(np.array(frame.pbc)[:, None], frame.cell, 0.0)
-    return np.array(Cell(periodic).complete(), dtype=np.float64)
-
-
-def _fractional(frame: Frame) -> FloatArray:
-    return np.asarray(np.linalg.solve(_basis(frame).T, frame.positions.T).T, dtype=np.float64)
-
-
 def _screened(
-    frames: Sequence[Frame], settings: SelectionSettings, labelled: Sequence[Frame], already: Collection[str]
+    frames: Sequence[Frame], settings: SelectionSettings, labelled: LearnedFrames, already: Collection[str]
 ) -> tuple[list[Frame], list[tuple[Frame, str]], dict[str, int]]:
     """Return the frames that may be labelled, the others with the cause, and how many fell to which cause."""
-    hashes = {frame.hash for frame in labelled} | set(already)
+    hashes = set(already)
     near = NearDuplicates(settings.near_duplicate)
-    near.add(*labelled)
     good: list[Frame] = []
     dropped: list[tuple[Frame, str]] = []
     counts = dict.fromkeys(("n_duplicates", "n_too_large", "n_bad_box", "n_too_close"), 0)
     for frame in frames:
-        if frame.hash in hashes:
+        if frame.hash in hashes or frame.hash in labelled:
             counts["n_duplicates"] += 1
             continue
         hashes.add(frame.hash)
@@ -201,7 +160,7 @@ def _screened(
             kind, cause = "n_bad_box", reason
         elif contact := closest_contact(frame, settings.min_distance):
             kind, cause = "n_too_close", contact.describe(frame)
-        elif near.has(frame):
+        elif near.has(frame) or labelled.has_near(frame):
             kind, cause = "n_duplicates", f"no atom is farther than {settings.near_duplicate} Å from a known frame"
         if cause:
             counts[kind] += 1
@@ -210,9 +169,3 @@ def _screened(
             near.add(frame)
             good.append(frame)
     return good, dropped, counts
-
-
-def _descriptor(frame: Frame, memory: MutableMapping[str, Descriptor]) -> Descriptor:
-    if frame.hash not in memory:
-        memory[frame.hash] = describe(frame)
-    return memory[frame.hash]

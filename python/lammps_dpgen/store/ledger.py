@@ -17,7 +17,7 @@ from lammps_dpgen.errors import StoreError
 from lammps_dpgen.frame import Frame, Label
 from lammps_dpgen.store import rows, schema
 from lammps_dpgen.store.database import Database
-from lammps_dpgen.store.reading import LedgerReader
+from lammps_dpgen.store.reading import LedgerReader, chunks
 from lammps_dpgen.store.records import FrameState, Generation
 from lammps_dpgen.store.trajectories import TrajectoryWriter
 from lammps_dpgen.store.upgrade import upgrade
@@ -29,9 +29,6 @@ _ALLOWED_FROM: dict[FrameState, tuple[FrameState, ...]] = {
     "set_aside": ("selected", "set_aside"),
     "dropped": ("offered", "selected", "dropped"),
 }
-
-#: Numbers in one IN (...) list; SQLite allows 32766 variables, older builds 999.
-_CHUNK = 500
 
 
 class Ledger(LedgerReader, TrajectoryWriter):
@@ -277,8 +274,8 @@ class Ledger(LedgerReader, TrajectoryWriter):
             connection.execute(insert(schema.models), rows.model_rows(generation))
             table = schema.labels
             marked = 0
-            for start in range(0, len(numbers), _CHUNK):
-                chosen = table.c.number.in_(numbers[start : start + _CHUNK])
+            for part in chunks(numbers):
+                chosen = table.c.number.in_(part)
                 mark = update(table).where(chosen, table.c.trained_in.is_(None)).values(trained_in=generation.number)
                 marked += connection.execute(mark).rowcount
             if marked != len(numbers):

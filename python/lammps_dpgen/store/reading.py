@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, func, literal, select
 from typing_extensions import Self
 
-from lammps_dpgen.frame import Label
+from lammps_dpgen.frame import Frame, Label
 from lammps_dpgen.store import rows, schema
 from lammps_dpgen.store.database import Database
 from lammps_dpgen.store.records import (
@@ -24,6 +24,11 @@ from lammps_dpgen.store.records import (
     StoredLabel,
 )
 from lammps_dpgen.store.trajectories import TrajectoryReader
+
+_Item = TypeVar("_Item")
+
+#: Values in one IN (...) list; SQLite allows 32766 variables, older builds 999.
+_CHUNK = 500
 
 
 class LedgerReader(TrajectoryReader):
@@ -53,6 +58,13 @@ class LedgerReader(TrajectoryReader):
             query = query.where(table.c.state == state)
         return [rows.stored_frame_from(row) for row in self._fetch(query)]
 
+    def frame_states(self, hashes: Iterable[str]) -> dict[str, FrameState]:
+        """Return the state of each of these frames that is known."""
+        table = schema.frames
+        query = select(table.c.hash, table.c.state)
+        parts = [self._fetch(query.where(table.c.hash.in_(part))) for part in chunks(list(hashes))]
+        return {row["hash"]: row["state"] for part in parts for row in part}
+
     def failures(self) -> list[StoredFailure]:
         """Return the labels that could not be computed, in order."""
         table = schema.failures
@@ -66,7 +78,14 @@ class LedgerReader(TrajectoryReader):
             row = connection.execute(query.where(schema.labels.c.settings_hash == settings_hash)).mappings().first()
         return None if row is None else rows.label_from(row)
 
-    def labels(self, settings_hash: str | None = None, untrained: bool = False) -> list[StoredLabel]:
+    def labels(
+        self,
+        settings_hash: str | None = None,
+        untrained: bool = False,
+        *,
+        trained_in: int | None = None,
+        numbers: Collection[int] | None = None,
+    ) -> list[StoredLabel]:
         """Return labels with their frames, in order of recording.
 
         Parameters
@@ -75,6 +94,10 @@ class LedgerReader(TrajectoryReader):
             Only labels of these settings.
         untrained
             Only labels that no generation has been trained on.
+        trained_in
+            Only labels that this generation was the first to be trained on.
+        numbers
+            Only these.
         """
         frames, labels = schema.frames, schema.labels
         of_label = (c.label("label_number") if c.name == "number" else c for c in labels.c)
@@ -84,14 +107,54 @@ class LedgerReader(TrajectoryReader):
             query = query.where(labels.c.settings_hash == settings_hash)
         if untrained:
             query = query.where(labels.c.trained_in.is_(None))
-        return [rows.stored_label_from(row) for row in self._fetch(query)]
+        if trained_in is not None:
+            query = query.where(labels.c.trained_in == trained_in)
+        parts = [query] if numbers is None else [query.where(labels.c.number.in_(n)) for n in chunks(sorted(numbers))]
+        return [rows.stored_label_from(row) for part in parts for row in self._fetch(part)]
 
-    def label_figures(self) -> list[LabelFigures]:
-        """Return the figures of all labels without their arrays, in order of recording: quick for very many."""
-        of_frames = ("max_devi_f", "source")
+    def count_labels(self, settings_hash: str) -> int:
+        """Return how many labels of these settings there are."""
+        table = schema.labels
+        with self._database.read() as connection:
+            query = select(func.count()).select_from(table).where(table.c.settings_hash == settings_hash)
+            return connection.scalar(query) or 0
+
+    def label_numbers(self, settings_hash: str) -> list[int]:
+        """Return the numbers of all labels of these settings, in order."""
+        table = schema.labels
+        query = select(table.c.number).where(table.c.settings_hash == settings_hash).order_by(table.c.number)
+        return [row["number"] for row in self._fetch(query)]
+
+    def labelled_frames(self, settings_hash: str, *, after: int = 0, limit: int = 1000) -> list[tuple[int, str, Frame]]:
+        """Return frames with a label of these settings, each as number of the label, hash and frame.
+
+        Parameters
+        ----------
+        after
+            Only labels with a higher number, the earliest ones first: who remembers the last number asks for the news.
+        limit
+            Most frames that are returned.
+        """
+        frames, labels = schema.frames, schema.labels
+        query = select(*self._frame_columns(), labels.c.number.label("label_number")).join_from(labels, frames)
+        query = query.where(labels.c.number > after, labels.c.settings_hash == settings_hash)
+        found = self._fetch(query.order_by(labels.c.number).limit(limit))
+        return [(row["label_number"], row["hash"], rows.frame_from(row)) for row in found]
+
+    def label_figures(self, judged_since: int | None = None) -> list[LabelFigures]:
+        """Return the figures of labels without their arrays, in order of recording: quick for very many.
+
+        Parameters
+        ----------
+        judged_since
+            Only labels whose model error is that of this generation or a later one.
+        """
+        of_frames = ("max_devi_f", "source", "generation")
         tables = {name: schema.frames if name in of_frames else schema.labels for name in LabelFigures._fields}
         columns = (table.c[name] for name, table in tables.items())
         query = select(*columns).join_from(schema.labels, schema.frames).order_by(schema.labels.c.number)
+        if judged_since is not None:
+            query = query.where(schema.labels.c.generation_judged >= judged_since)
         with self._database.read() as connection:
             return [LabelFigures(*row) for row in connection.execute(query)]
 
@@ -164,3 +227,8 @@ class LedgerReader(TrajectoryReader):
 
 def _count(connection: Connection, table: Table) -> int:
     return connection.scalar(select(func.count()).select_from(table)) or 0
+
+
+def chunks(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    """Return the items in pieces that are short enough for an IN (...) list."""
+    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))

@@ -73,8 +73,8 @@ class LabelFigures(NamedTuple):
 
     Attributes
     ----------
-    max_devi_f
-        Deviation (eV/Å) at which the frame was taken, or None.
+    max_devi_f, generation
+        Deviation (eV/Å) at which the frame was taken, or None, and the generation of the models that it is of.
     source
         What gave the frame: "md", "bootstrap", "audit" ...
     code
@@ -87,6 +87,7 @@ class LabelFigures(NamedTuple):
     generation_judged: int | None
     force_error_max: float | None
     code: str
+    generation: int
 
 
 @dataclass(frozen=True)
@@ -272,6 +273,17 @@ class TrajectoryFigures(NamedTuple):
     labels: int
     judged: int
     force_rmse: float | None
+
+
+class RoundFigures(NamedTuple):
+    """What the trajectories of one round of a stage have shown; fields as in `TrajectoryFigures`."""
+
+    stage: str
+    round: int
+    trajectories: Mapping[TrajectoryState, int]
+    accurate: int
+    candidate: int
+    failed: int
 
 
 @dataclass(frozen=True)

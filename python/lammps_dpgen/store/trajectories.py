@@ -15,7 +15,13 @@ from typing_extensions import Unpack
 from lammps_dpgen.errors import StoreError
 from lammps_dpgen.store import rows, schema
 from lammps_dpgen.store.database import Database
-from lammps_dpgen.store.records import TrajectoryChange, TrajectoryFigures, TrajectoryRecord, TrajectoryState
+from lammps_dpgen.store.records import (
+    RoundFigures,
+    TrajectoryChange,
+    TrajectoryFigures,
+    TrajectoryRecord,
+    TrajectoryState,
+)
 
 #: State -> states that may come next. One that has ended does not change any more.
 _NEXT: dict[TrajectoryState, tuple[TrajectoryState, ...]] = {
@@ -36,7 +42,10 @@ class TrajectoryReader:
     _version: int
 
     def trajectories(
-        self, stage: str | None = None, states: Iterable[TrajectoryState] | None = None
+        self,
+        stage: str | None = None,
+        states: Iterable[TrajectoryState] | None = None,
+        numbers: Iterable[int] | None = None,
     ) -> list[TrajectoryRecord]:
         """Return trajectories in the order in which they were planned.
 
@@ -46,6 +55,8 @@ class TrajectoryReader:
             Only those of this stage.
         states
             Only those in one of these states. Those that a killed campaign was at are still ``running``.
+        numbers
+            Only these.
         """
         table = schema.trajectories
         query = select(table).order_by(table.c.number)
@@ -53,6 +64,8 @@ class TrajectoryReader:
             query = query.where(table.c.stage == stage)
         if states is not None:
             query = query.where(table.c.state.in_(tuple(states)))
+        if numbers is not None:
+            query = query.where(table.c.number.in_(tuple(numbers)))
         return [_record_from(row) for row in self._rows(query)]
 
     def trajectory_figures(self) -> list[TrajectoryFigures]:
@@ -73,6 +86,39 @@ class TrajectoryReader:
         for row in self._rows(errors.group_by(*group)):
             sums[_group(row)].add_labels(row)
         return [TrajectoryFigures(*of, *total.figures()) for of, total in sums.items()]
+
+    def round_figures(self) -> list[RoundFigures]:
+        """Return what the rounds of the stages have shown, in the order in which they were planned."""
+        table = schema.trajectories
+        group = (table.c.stage, table.c.round)
+        looks = [func.sum(table.c[name]).label(name) for name in ("accurate", "candidate", "failed")]
+        query = select(
+            *group, table.c.state, func.count().label("total"), *looks, func.min(table.c.number).label("first")
+        )
+        found: dict[tuple[str, int], RoundFigures] = {}
+        for row in sorted(self._rows(query.group_by(*group, table.c.state)), key=lambda row: int(row["first"])):
+            place = row["stage"], row["round"]
+            before = found.get(place, RoundFigures(*place, dict.fromkeys(get_args(TrajectoryState), 0), 0, 0, 0))
+            found[place] = RoundFigures(
+                *place,
+                {**before.trajectories, row["state"]: row["total"]},
+                before.accurate + row["accurate"],
+                before.candidate + row["candidate"],
+                before.failed + row["failed"],
+            )
+        return list(found.values())
+
+    def audited_errors(self) -> dict[str, list[float]]:
+        """Return by stage the largest force errors (eV/Å) of the accurate frames that were drawn at random."""
+        table, frames, labels = schema.trajectories, schema.frames, schema.labels
+        query = select(table.c.stage, labels.c.force_error_max).join_from(
+            table, frames, frames.c.trajectory == table.c.number
+        )
+        query = query.join(labels).where(frames.c.source == "audit", labels.c.force_error_max.is_not(None))
+        errors: dict[str, list[float]] = defaultdict(list)
+        for row in self._rows(query):
+            errors[row["stage"]].append(row["force_error_max"])
+        return dict(errors)
 
     def _rows(self, query: Select[Any]) -> Sequence[RowMapping]:
         if self._version < 2:
