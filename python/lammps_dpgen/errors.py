@@ -11,6 +11,10 @@ class ConfigError(DpgenError):
     """A configuration or input file is wrong."""
 
 
+class MissingPartError(ConfigError):
+    """A program or file of somebody else's that the settings name is not on this machine."""
+
+
 class InstallationError(DpgenError):
     """A part of the installation is missing or does not fit the others."""
 

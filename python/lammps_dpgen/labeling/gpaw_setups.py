@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from lammps_dpgen.errors import ConfigError
+from lammps_dpgen.errors import ConfigError, MissingPartError
 from lammps_dpgen.execution.environment import clean_environment
 
 #: Seconds for one question; Python packages may take a while on a cold disk.
@@ -38,14 +38,14 @@ def import_gpaw() -> Any:
 
     Raises
     ------
-    ConfigError
+    MissingPartError
         It is not there, or its compiled part cannot be loaded.
     """
     try:
         importlib.import_module("gpaw.cgpaw")
         return importlib.import_module("gpaw")
     except ImportError as error:
-        raise ConfigError(f"labeler gpaw: GPAW cannot be imported ({error}); {INSTALL}") from error
+        raise MissingPartError(f"labeler gpaw: GPAW cannot be imported ({error}); {INSTALL}") from error
 
 
 def setup_file_name(element: str, setup: str, xc: str) -> str:
@@ -128,7 +128,8 @@ def _ask(request: str) -> str:
         raise ConfigError(f"labeler gpaw: GPAW could not be asked for its setups: {error}") from error
     if answer.returncode != 0:
         said = answer.stderr.strip().splitlines() or [f"exit code {answer.returncode}"]
-        raise ConfigError(said[-1] if said[-1].startswith("labeler gpaw") else f"labeler gpaw: {said[-1]}; {INSTALL}")
+        message = said[-1] if said[-1].startswith("labeler gpaw") else f"labeler gpaw: {said[-1]}; {INSTALL}"
+        raise MissingPartError(message) if INSTALL in message else ConfigError(message)
     return answer.stdout
 
 

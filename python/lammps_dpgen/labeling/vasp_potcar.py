@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
-from lammps_dpgen.errors import ConfigError
+from lammps_dpgen.errors import ConfigError, MissingPartError
 
 #: Folder names of each functional: as pymatgen lays them out, and as VASP delivers them and ASE expects them.
 FOLDERS: Mapping[str, tuple[str, ...]] = {
@@ -33,7 +33,7 @@ def potcar_folders(own: str | None) -> list[Path]:
 
     Raises
     ------
-    ConfigError
+    MissingPartError
         None is given, or none exists.
     """
     named = {"potcar_folder": own}
@@ -45,8 +45,8 @@ def potcar_folders(own: str | None) -> list[Path]:
         return folders
     if given:
         found = ", ".join(f"{word} ({path})" for word, path in given.items())
-        raise ConfigError(f"labeler vasp: the POTCAR folder does not exist: {found}; correct its path")
-    raise ConfigError(
+        raise MissingPartError(f"labeler vasp: the POTCAR folder does not exist: {found}; correct its path")
+    raise MissingPartError(
         "labeler vasp: no POTCAR folder is known. Give 'potcar_folder', or set PMG_VASP_PSP_DIR (environment or "
         "~/.config/.pmgrc.yaml, as for pymatgen) or VASP_PP_PATH (environment, as for ASE). It holds one folder per "
         "functional, such as potpaw_PBE with Al/POTCAR in it"
@@ -58,7 +58,7 @@ def find_potcar(symbol: str, functional: str, own: str | None) -> Path:
 
     Raises
     ------
-    ConfigError
+    MissingPartError
         There is no folder, none of the functional, or no such POTCAR: with where it was looked for and what is there.
     """
     roots = potcar_folders(own)
@@ -66,7 +66,7 @@ def find_potcar(symbol: str, functional: str, own: str | None) -> Path:
     if not kinds:
         known = {name for names in FOLDERS.values() for name in names}
         there = sorted(name for name in known if any((root / name).is_dir() for root in roots))
-        raise ConfigError(
+        raise MissingPartError(
             f"labeler vasp: no POTCARs of functional {functional} in {_listed(roots)}: it has no folder "
             f"{' or '.join(FOLDERS[functional])} (but {', '.join(there) or 'none of any functional'}); correct "
             "'functional' or 'potcar_folder'"
@@ -79,7 +79,7 @@ def find_potcar(symbol: str, functional: str, own: str | None) -> Path:
     element = symbol.split("_")[0]
     near = sorted({name for kind in kinds for name in _symbols(kind) if name.split("_")[0] == element})
     hint = f" (of {element} there are {', '.join(near)})" if near else ""
-    raise ConfigError(
+    raise MissingPartError(
         f"labeler vasp: no POTCAR {symbol!r} of functional {functional} in {_listed(kinds)}{hint}; add it, or name "
         "another one in 'potcars'"
     )

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lammps_dpgen.errors import ConfigError, LabelError
+from lammps_dpgen.errors import LabelError, MissingPartError
 from lammps_dpgen.execution.environment import clean_environment
 
 #: What VASP, its libraries and its launcher print on their standard streams.
@@ -37,12 +37,12 @@ def find_program(command: Sequence[str]) -> str:
 
     Raises
     ------
-    ConfigError
+    MissingPartError
         It is not there.
     """
     path = shutil.which(command[0])
     if path is None:
-        raise ConfigError(
+        raise MissingPartError(
             f"labeler vasp: the program {command[0]!r} of 'command' is not found in PATH; load its module or source "
             "its environment before lammps-dpgen starts, or give its full path. No shell is involved: put shell syntax "
             "into a script, and name the script"

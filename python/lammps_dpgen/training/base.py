@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from pydantic import ConfigDict
+from typing_extensions import Self
 
 from lammps_dpgen.part import PartSettings
 
@@ -20,6 +21,13 @@ class TrainerSettings(PartSettings):
     def model_suffix(self) -> str:
         """Suffix of the model files, by which DeePMD-kit knows the backend; scripts name models by links with it."""
         return ".pb"
+
+    def one_step(self) -> Self | None:
+        """Return the same settings for a single training step, or None where the trainer cannot be that short.
+
+        The model is as large and as fast as a trained one, so that MD can be timed before anything is paid.
+        """
+        return None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from typing_extensions import Self
 
 from lammps_dpgen.part import config_folder
 from lammps_dpgen.training.base import TrainerSettings
@@ -156,6 +157,13 @@ class DeepmdSettings(TrainerSettings):
     def model_suffix(self) -> str:
         """That of the backend."""
         return {"tensorflow": ".pb", "pytorch": ".pth"}[self.backend]
+
+    def one_step(self) -> Self:
+        """Set the number of steps to 1."""
+        if self.input is None:
+            return self.model_copy(update={"numb_steps": 1, "disp_freq": 1})
+        training = {**self.input.get("training", {}), "numb_steps": 1}
+        return self.model_copy(update={"input": {**self.input, "training": training}})
 
     @model_validator(mode="after")
     def _check_together(self) -> DeepmdSettings:
