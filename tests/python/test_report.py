@@ -20,8 +20,9 @@ from lammps_dpgen.report import build, print_summary
 from lammps_dpgen.report.calibration import audit, calibrate
 from lammps_dpgen.report.costs import GenerationCost, measured_seconds, wall_by_generation
 from lammps_dpgen.report.html import render
+from lammps_dpgen.report.label_arrays import LabelArrays
 from lammps_dpgen.report.looks import Looks, envelope, read_looks
-from lammps_dpgen.report.record import LabelArrays, read_run
+from lammps_dpgen.report.record import read_run
 from lammps_dpgen.report.summary import summarise
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.records import Event, Generation, ModelRecord

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from lammps_dpgen.report.record import LabelArrays
+from lammps_dpgen.frame import FloatArray
+from lammps_dpgen.report.label_arrays import LabelArrays
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,12 @@ class AuditResult:
 def audit(labels: LabelArrays, window: tuple[float, float]) -> AuditResult | None:
     """Count the failures among the audited accurate frames, with the trust window in eV/Å; None without an audit."""
     errors = labels.force_error_max[labels.audited & np.isfinite(labels.force_error_max)]
-    if not errors.size:
-        return None
-    misses = int((errors > window[1]).sum())
+    return audit_errors(errors, window[1]) if errors.size else None
+
+
+def audit_errors(errors: FloatArray, hi: float) -> AuditResult:
+    """Count the failures among the largest force errors (eV/Å, at least one) of audited frames."""
+    misses = int((errors > hi).sum())
     interval = binomtest(misses, errors.size).proportion_ci(0.95, method="exact")
     return AuditResult(errors.size, misses, float(interval.low), float(interval.high))
 

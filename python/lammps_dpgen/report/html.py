@@ -13,17 +13,21 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from lammps_dpgen import __version__
+from lammps_dpgen.monitor.campaign_lines import percent
 from lammps_dpgen.monitor.state import grouped
 from lammps_dpgen.report.calibration import Calibration, audit, calibrate
+from lammps_dpgen.report.campaign_tables import condition_tables, stage_rows
 from lammps_dpgen.report.costs import GenerationCost, measured_seconds, wall_by_generation
-from lammps_dpgen.report.pictures import labels, training, trajectory
+from lammps_dpgen.report.pictures import campaign, labels, training, trajectory
 from lammps_dpgen.report.pictures.style import SETTINGS, data_uri
 from lammps_dpgen.report.record import RunRecord, read_run
 from lammps_dpgen.report.summary import extra_rows, summarise, write_summary
 from lammps_dpgen.store.run_folder import RunFolder, write_whole
 
-#: Rows of the table of failures; more are only counted.
+#: Rows of the tables of failures; more are only counted.
 MOST_FAILURES = 50
+#: Newest generations that have a row; the others are only counted.
+MOST_GENERATIONS = 200
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ def build(run_folder: Path) -> Path:
 
 def render(record: RunRecord, summary: dict[str, Any]) -> str:
     """Return the page."""
-    per_generation = wall_by_generation(record.events)
+    # Of a campaign the time between two events belongs to no single walker; its walkers have measured it themselves.
+    per_generation = [] if record.campaign is not None else wall_by_generation(record.events)
     environment = Environment(
         loader=PackageLoader("lammps_dpgen.report"),
         autoescape=True,
@@ -71,7 +76,7 @@ def render(record: RunRecord, summary: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(figure=_figure, count=_count, seconds=_seconds)
+    environment.filters.update(figure=_figure, count=_count, seconds=_seconds, percent=percent)
     with mpl.rc_context(SETTINGS):
         pictures = _pictures(record, per_generation)
     times = [event.time for event in record.events]
@@ -84,11 +89,15 @@ def render(record: RunRecord, summary: dict[str, Any]) -> str:
         pictures=pictures,
         calibration=_calibration(record),
         audit=None if record.window is None else audit(record.labels, record.window),
-        costs=per_generation,
-        generation_rows=_generation_rows(record, per_generation),
+        costs=per_generation[-MOST_GENERATIONS:],
+        generation_rows=_generation_rows(record, per_generation)[-MOST_GENERATIONS:],
+        most=MOST_FAILURES,
         failures=record.failures[:MOST_FAILURES],
         rejected=record.of_kind("training_rejected"),
-        set_aside=record.of_kind("set_aside"),
+        set_aside=[] if record.campaign is not None else record.of_kind("set_aside"),
+        campaign=record.campaign,
+        stage_rows=[] if record.campaign is None else stage_rows(record.campaign),
+        condition_tables=[] if record.campaign is None else condition_tables(record.campaign),
         began=min(times) if times else None,
         ended=max(times) if times else None,
         finished=bool(record.events) and record.events[-1].kind == "end",
@@ -122,9 +131,16 @@ def _generation_rows(record: RunRecord, costs: list[GenerationCost]) -> list[dic
 
 def _pictures(record: RunRecord, costs: list[GenerationCost]) -> dict[str, Picture]:
     """Draw what there is something to draw of."""
-    looks, parity = record.looks, record.parity
+    looks, parity, found = record.looks, record.parity, record.campaign
     makers: list[tuple[str, str, str, Callable[[], Figure | None]]] = []
-    if looks is not None:
+    if found is not None:
+        window = record.window
+        makers += [
+            ("convergence", "Convergence, round by round", _CONVERGENCE, lambda: campaign.convergence(found)),
+            ("samples", "A few trajectories", _SAMPLES, lambda: campaign.samples(found.samples, window)),
+            ("walkers", "What the walkers did", _WALKERS, lambda: campaign.walkers(found.walkers)),
+        ]
+    elif looks is not None:
         makers += [
             ("deviation", "Deviation over the run", _DEVIATION, lambda: trajectory.deviation(record, looks)),
             ("shares", "How the looks of each generation ended", _SHARES, lambda: trajectory.shares(looks)),
@@ -145,6 +161,21 @@ def _pictures(record: RunRecord, costs: list[GenerationCost]) -> dict[str, Pictu
     return pictures
 
 
+_CONVERGENCE = (
+    "Above: how the looks of each round ended, one stage after another. Below, on a logarithmic axis, the shares of "
+    "candidates (circles) and failures (crosses); a hollow mark on the lower edge: all were accurate. A stage "
+    "has converged when its last trajectories have the wanted accurate share and no failure."
+)
+_SAMPLES = (
+    "The largest deviation of the forces over the steps of a few trajectories, spread evenly over the campaign, all on "
+    "one scale; the band is the trust window. Above each: number of the trajectory, stage / round, structure, "
+    "temperature. The others stand in the folder trajectories, one file model_devi.out each."
+)
+_WALKERS = (
+    "The share of its time that each walker spent in MD, in the deviation of the models, in labels and trainings that "
+    "it took part in (learning), in starting LAMMPS, and waiting for a trajectory or new models. In the legend: all "
+    "walkers together, of the sessions that came to their end."
+)
 _DEVIATION = (
     "The largest deviation of the forces at each look, on a logarithmic axis. Below the band the models agree and are "
     "trusted, in it the frame is a candidate for a label, above it the frame has failed. Triangles mark pauses, "

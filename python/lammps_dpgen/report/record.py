@@ -3,46 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lammps_dpgen.errors import StoreError
 from lammps_dpgen.frame import FloatArray
+from lammps_dpgen.report.campaign import CampaignRecord, read_campaign
+from lammps_dpgen.report.label_arrays import LabelArrays, label_arrays
 from lammps_dpgen.report.looks import Looks, read_looks
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.records import Counts, Event, Generation, StoredFailure
 from lammps_dpgen.store.run_folder import RunFolder
-
-
-@dataclass(frozen=True)
-class LabelArrays:
-    """What the report needs of every label; arrays are ``[n_labels]``, NaN or -1 where something is not known.
-
-    Attributes
-    ----------
-    max_devi_f
-        Deviation (eV/Å) at which the frame was taken.
-    force_error_max
-        Largest force error of an atom, of the models that judged the frame before any training on it (eV/Å).
-    generation_judged, trained_in
-        Generation numbers: of the models that were judged, and of the first training with the label.
-    codes
-        Programs that computed the labels, each once.
-    audited
-        The frame was accurate and drawn at random, to measure what the window misses.
-    """
-
-    max_devi_f: FloatArray
-    force_error_max: FloatArray
-    generation_judged: NDArray[np.int64]
-    trained_in: NDArray[np.int64]
-    codes: tuple[str, ...]
-    audited: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -78,6 +52,8 @@ class RunRecord:
         Trust window of max_devi_f in eV/Å, as the latest event with ``trust`` tells; None: unknown.
     extra
         ``summary_extra.json``: figures that only the producer of the run can know.
+    campaign
+        Stages, trajectories and walkers; None for a learning run.
     """
 
     folder: Path
@@ -90,6 +66,7 @@ class RunRecord:
     parity: Parity | None
     window: tuple[float, float] | None
     extra: dict[str, Any]
+    campaign: CampaignRecord | None = None
 
     def of_kind(self, *kinds: str) -> list[Event]:
         """Return the events of these kinds, oldest first."""
@@ -109,37 +86,20 @@ def read_run(folder: Path) -> RunRecord:
         raise StoreError(f"no run in {folder}: it has no ledger.db; give the folder of a run that was started")
     with Ledger.open(run.ledger, config_hash=None) as ledger:
         events = ledger.events()
+        window = _window(events)
         return RunRecord(
             folder=folder,
             events=events,
             generations=ledger.generations(),
             failures=ledger.failures(),
             counts=ledger.counts(),
-            labels=_label_arrays(ledger),
+            labels=label_arrays(ledger),
             looks=read_looks(run.deviation),
             parity=_read_parity(folder / "parity.npz"),
-            window=_window(events),
+            window=window,
             extra=_read_extra(folder / "summary_extra.json"),
+            campaign=read_campaign(ledger, folder, window),
         )
-
-
-def _label_arrays(ledger: Ledger) -> LabelArrays:
-    figures = ledger.label_figures()
-
-    def known(values: Iterable[float | None]) -> FloatArray:
-        return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-
-    def number(values: Iterable[int | None]) -> NDArray[np.int64]:
-        return np.array([-1 if value is None else value for value in values], dtype=np.int64)
-
-    return LabelArrays(
-        max_devi_f=known(item.max_devi_f for item in figures),
-        force_error_max=known(item.force_error_max for item in figures),
-        generation_judged=number(item.generation_judged for item in figures),
-        trained_in=number(item.trained_in for item in figures),
-        codes=tuple(sorted({item.code for item in figures})),
-        audited=np.array([item.source == "audit" for item in figures], dtype=np.bool_),
-    )
 
 
 def _window(events: list[Event]) -> tuple[float, float] | None:

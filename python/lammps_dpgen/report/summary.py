@@ -12,8 +12,10 @@ from rich.panel import Panel
 from rich.table import Table
 
 from lammps_dpgen.errors import StoreError
+from lammps_dpgen.monitor.campaign_lines import percent
 from lammps_dpgen.monitor.state import counted, grouped
 from lammps_dpgen.report.calibration import audit
+from lammps_dpgen.report.campaign_tables import campaign_summary
 from lammps_dpgen.report.costs import measured_seconds, sessions
 from lammps_dpgen.report.record import RunRecord, rms
 from lammps_dpgen.store.run_folder import RunFolder, write_whole
@@ -37,11 +39,15 @@ OWN_KEYS = (
     "sessions",
     "sessions_killed_or_running",
 )
+#: Keys that the summary of a campaign has beyond these.
+CAMPAIGN_KEYS = ("stages", "trajectories", "walkers")
 #: What the force errors were measured on where nothing better is there: two sets of frames, so that no ratio has a
 #: meaning.
 NEW_LABELS = "labels of the first and of the last pause, before they were trained on: different frames"
 #: Share of the MD steps, at the end, in which failed looks are counted.
 LATE = 0.2
+#: Stages of a campaign that the one screen of text names.
+MOST_STAGES = 8
 
 
 def summarise(record: RunRecord) -> dict[str, Any]:
@@ -55,7 +61,7 @@ def summarise(record: RunRecord) -> dict[str, Any]:
         the last 20 % of the MD steps; audit: accurate frames that were audited, how many of them have a force error
         above hi (misses), their rate and its 95 % interval (low, high), None without an audit; seconds by part
         (None: no session came to its end); sessions, and how many of them were killed; md_steps; what
-        ``summary_extra.json`` adds beyond these.
+        ``summary_extra.json`` adds beyond these. Of a campaign also stages, trajectories by state, and walkers.
     """
     looks = record.looks
     n_sessions, unfinished = sessions(record.events)
@@ -77,7 +83,9 @@ def summarise(record: RunRecord) -> dict[str, Any]:
         "sessions": n_sessions,
         "sessions_killed_or_running": unfinished,
     }
-    added = {key: value for key, value in record.extra.items() if key not in OWN_KEYS}
+    if record.campaign is not None:
+        own |= campaign_summary(record.campaign)
+    added = {key: value for key, value in record.extra.items() if key not in own}
     return {**own, **added}
 
 
@@ -133,7 +141,7 @@ def print_summary(run_folder: Path, console: Console | None = None) -> None:
     report = RunFolder(run_folder).report
     if report.exists():
         table.add_row("report", str(report))
-    title = f"learning run {run_folder}"
+    title = f"{'campaign' if 'stages' in summary else 'learning run'} {run_folder}"
     console.print(Panel(table, title=title, title_align="left", border_style="dim", expand=False))
 
 
@@ -144,8 +152,7 @@ def summary_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("labels", f"{summary['labels']}" + (f", {n} failed" if (n := summary.get("failed_labels")) else "")),
         ("generations", f"{summary['generations']}  ({stops})"),
         ("force RMSE", _rmse_text(summary)),
-        ("MD steps", _count(summary["md_steps"])),
-        ("failed looks", f"{_count(summary['failed_last_fifth'])} in the last 20 % of the steps"),
+        *(_campaign_rows(summary) if "stages" in summary else _md_rows(summary)),
         ("seconds", _seconds_text(summary["seconds"])),
     ]
     if (checked := summary.get("audit")) is not None:
@@ -157,12 +164,31 @@ def summary_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
     return rows + extra_rows(summary)
 
 
+def _md_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("MD steps", _count(summary["md_steps"])),
+        ("failed looks", f"{_count(summary['failed_last_fifth'])} in the last 20 % of the steps"),
+    ]
+
+
+def _campaign_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    stages = [
+        f"{stage['name']}: {stage['state']}"
+        + ("" if stage["accurate_share"] is None else f", accurate {percent(stage['accurate_share'])}")
+        for stage in summary["stages"]
+    ]
+    if len(stages) > MOST_STAGES:
+        stages = [f"{len(stages) - MOST_STAGES} earlier ones", *stages[-MOST_STAGES:]]
+    states = (f"{grouped(n)} {state.replace('_', ' ')}" for state, n in summary["trajectories"].items() if n)
+    return [("stages", "\n".join(stages)), ("trajectories", ", ".join(states))]
+
+
 def extra_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the plain figures that ``summary_extra.json`` added, as (name, text)."""
     return [
         (key.replace("_", " "), f"{value:.4g}" if isinstance(value, float) else str(value))
         for key, value in summary.items()
-        if key not in OWN_KEYS and isinstance(value, (bool, int, float, str))
+        if key not in OWN_KEYS + CAMPAIGN_KEYS and isinstance(value, (bool, int, float, str))
     ]
 
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from lammps_dpgen.frame import FloatArray
 from lammps_dpgen.report.calibration import calibrate, judged
+from lammps_dpgen.report.label_arrays import LabelArrays
 from lammps_dpgen.report.pictures.style import BLUE, GREY, MANY, ORANGE, RED, canvas, density, plain_log
-from lammps_dpgen.report.record import LabelArrays, Parity, RunRecord, rms
+from lammps_dpgen.report.record import Parity, RunRecord, rms
 
 
 def error_of_labels(record: RunRecord) -> Figure | None:
