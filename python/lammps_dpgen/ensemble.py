@@ -86,6 +86,8 @@ class Ensemble:
         Model files.
     min_models
         Fewest models; a single one has no deviation, but can be joined to others.
+    device
+        GPU that they run on, where there are any.
 
     Raises
     ------
@@ -95,13 +97,13 @@ class Ensemble:
         DeePMD-kit or its backend for these files is missing.
     """
 
-    def __init__(self, paths: Sequence[Path | str], min_models: int = 2) -> None:
+    def __init__(self, paths: Sequence[Path | str], min_models: int = 2, device: int = 0) -> None:
         from lammps_dpgen import _core
 
         files = [Path(path) for path in paths]
         with quiet_loading():
             hints = preload_frameworks(files)
-            core = _core.load_ensemble([str(path) for path in files], hints, min_models=min_models)
+            core = _core.load_ensemble([str(path) for path in files], hints, device, min_models)
         self._hold(core)
 
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -13,36 +13,74 @@ T = TypeVar("T")
 
 #: Seconds between two looks of a waiting rank.
 NAP = 0.01
+#: Of the messages of a :class:`Line`; nobody else uses it.
+TAG = 1703
 
 
-def on_root(comm: MPI.Comm, work: Callable[[], T]) -> T:
+def on_root(comm: MPI.Comm, work: Callable[[], T], meanwhile: Callable[[], None] | None = None) -> T:
     """Run `work` on rank 0 while the others sleep; its result goes to all ranks, and so does its exception.
 
     Collective. The result must be picklable by mpi4py; it never leaves the job.
+
+    Parameters
+    ----------
+    meanwhile
+        Called between two naps of a waiting rank; what it raises is raised there at the end, when no rank waits for
+        another any more.
     """
     outcome: tuple[bool, object] = (True, None)
     if comm.rank == 0:
+        meanwhile = None
         try:
             outcome = (True, work())
         except BaseException as error:  # an interrupt as well: the others wait for an answer
             outcome = (False, error)
-    interrupted = _sleep_until_all_are_here(comm)
+    raised = _sleep_until_all_are_here(comm, meanwhile)
     good, value = comm.bcast(outcome, root=0)
     if not good:
         raise value
-    if interrupted:
-        raise KeyboardInterrupt
+    if raised is not None:
+        raise raised
     return value  # type: ignore[no-any-return]
 
 
-def _sleep_until_all_are_here(comm: MPI.Comm) -> bool:
-    """Tell whether the user interrupted the wait: it is ended in any case, so that ranks stay in step."""
+def _sleep_until_all_are_here(comm: MPI.Comm, meanwhile: Callable[[], None] | None) -> BaseException | None:
+    """Return what was raised in the wait, an interrupt as well: it is ended in any case, so that ranks stay in step."""
     request = comm.Ibarrier()
-    interrupted = False
+    raised: BaseException | None = None
     while True:
         try:
             while not request.Test():
+                if meanwhile is not None and raised is None:
+                    meanwhile()
                 time.sleep(NAP)
-            return interrupted
-        except KeyboardInterrupt:
-            interrupted = True
+            return raised
+        except BaseException as error:
+            raised = raised or error
+
+
+class Line:
+    """Rank 0 can tell the others something while they wait for it.
+
+    A message is heard within a nap. One that is sent at the very end may be lost.
+    """
+
+    def __init__(self, comm: MPI.Comm) -> None:
+        self._comm = comm
+        self._sent: list[MPI.Request] = []
+
+    def on_root(self, work: Callable[[], T], hear: Callable[[Any], None]) -> T:
+        """As :func:`on_root`; the waiting ranks call `hear` with each message."""
+        try:
+            return on_root(self._comm, work, lambda: self._listen(hear))
+        finally:
+            self._listen(lambda message: None)
+
+    def tell(self, message: object) -> None:
+        """On rank 0, within `work`: send a small message to all others."""
+        self._sent = [request for request in self._sent if not request.Test()]
+        self._sent += [self._comm.isend(message, rank, TAG) for rank in range(1, self._comm.size)]
+
+    def _listen(self, hear: Callable[[Any], None]) -> None:
+        while self._comm.rank and self._comm.iprobe(source=0, tag=TAG):
+            hear(self._comm.recv(source=0, tag=TAG))

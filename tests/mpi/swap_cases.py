@@ -9,13 +9,17 @@ import ctypes
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from mpi4py import MPI
 
+from lammps_dpgen.frame import Frame
+from lammps_dpgen.learning.preload import Preload
 from lammps_dpgen.learning.session import LammpsSession
+from lammps_dpgen.learning.walker import frame_of
 from lammps_dpgen.store.run_folder import RunFolder, sha256
 
 COMM = MPI.COMM_WORLD
@@ -154,8 +158,67 @@ def unchanged(folder: Path, models: Path, name: str) -> dict[str, Any]:
     return found
 
 
+class Announcements:
+    """What rank 0 announces while it "trains" the models of the next generation; it waits until all have heard it."""
+
+    def __init__(self, preload: Preload, folder: Path) -> None:
+        self._preload, self._folder = preload, folder
+        self._n_heard = 0
+        load = preload._load
+
+        def hear(path: Path, frame: Frame | None) -> None:
+            load(path, frame)
+            (folder / f"heard-{self._n_heard}-{COMM.rank}").touch()
+            self._n_heard += 1
+
+        preload._load = hear  # type: ignore[method-assign]
+
+    def make(self, paths: list[Path]) -> None:
+        for path in paths:
+            self._preload.announce(path)
+            while len(list(self._folder.glob(f"heard-{self._n_heard}-*"))) < COMM.size - 1:
+                time.sleep(0.01)
+            self._n_heard += 1
+
+
+def preloaded(folder: Path, models: Path) -> dict[str, Any]:
+    """Swaps with models that were announced: all, some that are no models, too many; and an error in the "training"."""
+    case = Case(folder / "preloaded", models)
+    preload = Preload(COMM)
+    announcements = Announcements(preload, case.run.path)
+    first, second, missing = case.models[:2], case.models[2:], case.run.path / "missing.pb"
+    plans = [(second, second), (first, [first[0], missing, models / "lcurve.out"]), (second, [first[0], *second])]
+    holders: list[int] = []
+    errors: list[str] = []
+
+    def fail() -> None:
+        announcements.make([first[0]])
+        raise ValueError("the training failed")
+
+    def swap(session: LammpsSession) -> None:
+        if not plans:
+            return
+        new, announced = plans.pop(0)
+        stored = session.api.current_frame()
+        frame = COMM.bcast(None if stored is None else frame_of(stored, "test"))
+        try:
+            preload.on_root(fail, frame)
+        except ValueError as error:
+            errors.append(str(error))
+        preload.on_root(lambda: announcements.make(announced), frame)
+        hashes = case.link(new)
+        at_hand = preload.take(hashes)
+        session.swap_models(hashes, None if at_hand is None else at_hand.core)
+        holders.append(0 if at_hand is None else at_hand.core.n_holders)
+
+    found = case.perform(SCRIPTS["respa"], swap)
+    found |= {"holders": COMM.allgather(holders), "errors": COMM.allgather(errors)}
+    return found | {"fresh": case.energy(SCRIPTS["respa"], found["x"])}
+
+
 def main(folder: Path, models: Path) -> None:
     results = {
+        "preloaded": preloaded(folder, models),
         "swapped": {name: swapped(folder, models, name) for name in SCRIPTS},
         "unchanged": {name: unchanged(folder, models, name) for name in ("respa",)},
     }

@@ -61,3 +61,13 @@ def test_respa_driver_is_compared_with_model_1(results: dict[str, Any]) -> None:
     """Its forces are summed over the levels; without that a swap that failed would not be noticed."""
     assert results["swapped"]["respa"]["difference"] < 1e-6
     assert results["swapped"]["clear"]["difference"] > 1e-3  # something is added to model 1 there
+
+
+def test_waiting_ranks_have_the_new_models_at_hand(results: dict[str, Any]) -> None:
+    """The fix shares them (as owner, lender, fix); where one could not be loaded, the swap loads them all."""
+    found = results["preloaded"]
+    root, *waiting = found["holders"]
+    assert root == [0, 0, 0]
+    assert all(holders == [3, 0, 3] for holders in waiting)
+    assert all(errors == ["the training failed"] * 3 for errors in found["errors"])
+    assert found["energy"] == pytest.approx(found["fresh"], rel=1e-10)

@@ -126,7 +126,7 @@ class LearningRun:
     def _make_walker(self, hashes: tuple[str, ...]) -> Walker:
         log, models = self._run_folder.lammps_log, self._run_folder.models
         session = LammpsSession(self._comm, self._config.fix, log, models, self._variables)
-        return Walker(
+        walker = Walker(
             self._comm,
             session,
             self._config,
@@ -136,6 +136,9 @@ class LearningRun:
             trajectory=lambda margin: Trajectory(self._config.safe_points, margin),
             check=self._interrupts.check,
         )
+        if self._desk is not None:
+            self._desk.learner.on_model = walker.announce
+        return walker
 
     def _finish(self, walker: Walker) -> None:
         """Make the final models on rank 0; an error there, or an interrupt, is one of the run."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -53,12 +54,15 @@ class Learner:
         Wall time spent, by part: "labels", "training".
     seconds_in_rounds
         The share of it that :meth:`learn` spent.
+    on_model
+        Called with the file of each new model, while others may still be in training and none has been accepted.
     """
 
     def __init__(self, config: LearnConfig, run: RunFolder, ledger: Ledger, logbook: Logbook, view: View) -> None:
         self.config, self.run, self.ledger, self.logbook, self.view = config, run, ledger, logbook, view
         self.seconds: dict[str, float] = {"labels": 0.0, "training": 0.0}
         self.seconds_in_rounds = 0.0
+        self.on_model: Callable[[Path], None] = lambda model: None
         self.generation: Generation | None = None
         self.ensemble: Ensemble | None = None
         self._previous: Ensemble | None = None
@@ -391,7 +395,9 @@ class Learner:
         if not final:
             self._note_errors(judge)
         if kind == "training":
-            judge.arrived(data["index"], self.run.path / data["model"])
+            model = self.run.path / data["model"]
+            judge.arrived(data["index"], model)
+            self.on_model(model)
             rmse = float("nan") if data["rmse"] is None else data["rmse"]
             self.view.training(data["generation"], data["index"], data["steps"], data["steps"], rmse)
         else:

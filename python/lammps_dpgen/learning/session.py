@@ -61,8 +61,14 @@ class LammpsSession:
         script: Path,
         on_look: Callable[[_core.Look], None],
         on_pause: Callable[[_core.Pause], int],
+        at_hand: _core.Ensemble | None = None,
     ) -> None:
         """Run an input script to its end, telling the callables about looks and pauses.
+
+        Parameters
+        ----------
+        at_hand
+            The models that the script will find, where this rank has loaded them already: its fix uses the same ones.
 
         Raises
         ------
@@ -70,6 +76,7 @@ class LammpsSession:
             LAMMPS' own errors.
         """
         self.api.attach(on_look, on_pause)
+        self.api.lend_models(at_hand)
         self.lmp.file(str(script))
 
     def write_restart(self, path: Path) -> None:

@@ -20,10 +20,10 @@ from lammps_dpgen.errors import LearningError
 from lammps_dpgen.frame import Frame, FrameOrigin
 from lammps_dpgen.learning.audit import AuditSample
 from lammps_dpgen.learning.plugin_api import END_ALL, FAIL, GO_ON
+from lammps_dpgen.learning.preload import Preload
 from lammps_dpgen.learning.selection import check_max_atoms
 from lammps_dpgen.learning.session import SAME_FORCES, LammpsSession
 from lammps_dpgen.learning.trajectory import Trajectory
-from lammps_dpgen.mpi import on_root
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -123,6 +123,10 @@ class Walker:
         SHA-256 of the models that the script finds.
     check
         Called at each look, on every rank; raises to end the run.
+    at_hand
+        The models that the script finds, if this rank has loaded them already.
+    preload
+        Of these ranks, if they have one from an earlier script.
 
     Attributes
     ----------
@@ -132,6 +136,8 @@ class Walker:
         Why a decision of the desk ended the run; empty if none did.
     looks
         How often the fix looked.
+    first_look
+        When it did so first (monotonic clock, s); NaN before.
     deviation_seconds, pause_seconds
         Wall time of the looks, and of the pauses with all that was done in them.
     """
@@ -147,12 +153,15 @@ class Walker:
         rng: np.random.Generator,
         trajectory: Callable[[int], Trajectory],
         check: Callable[[], None] = lambda: None,
+        at_hand: Ensemble | None = None,
+        preload: Preload | None = None,
     ) -> None:
         self._comm, self._config, self._desk, self._hashes, self._check = comm, config, desk, hashes, check
         self.session = session
         self.error: BaseException | None = None
         self.ended = ""
         self.looks = 0
+        self.first_look = float("nan")
         self.deviation_seconds = self.pause_seconds = 0.0
         self._draining = False
         self._make_trajectory = trajectory
@@ -161,6 +170,8 @@ class Walker:
         self._driver_is_model: bool | None = None
         self._replay: tuple[int, int] | None = None  # step at which a replay is over, and the usual interval of looks
         self._audit = AuditSample(config.audit, config.selection.batch, rng)
+        self._at_hand = desk.ensemble if at_hand is None and desk is not None else at_hand
+        self._preload = Preload(comm) if preload is None else preload
 
     def run(self, script: Path) -> None:
         """Run a script to its end, or until an error or an order ends it.
@@ -170,12 +181,17 @@ class Walker:
         Exception
             LAMMPS' own errors; those of looks and pauses are in `error`.
         """
-        self.session.run_script(script, self._on_look, self._on_pause)
+        at_hand = None if self._at_hand is None else self._at_hand.core
+        self.session.run_script(script, self._on_look, self._on_pause, at_hand)
 
     def drain(self) -> None:
         """Hand the candidates that are still held to the desk; the script is over."""
         self._draining = True
         self.session.api.drain()
+
+    def announce(self, model: Path) -> None:
+        """On the leader, while its desk decides: a new model may run after this pause; the other ranks load it now."""
+        self._preload.announce(model)
 
     def anywhere(self, mine: bool) -> bool:
         """Tell whether something is true on any rank."""
@@ -229,6 +245,7 @@ class Walker:
 
     def _first_look(self, look: _core.Look) -> Trajectory:
         session = self.session
+        self.first_look = time.monotonic()
         check_max_atoms(session.n_atoms, self._config.selection.max_atoms)
         session.check_models(self._hashes)
         every = session.api.every()
@@ -298,13 +315,21 @@ class Walker:
             assert self._desk is not None
             return self._desk.decide(pause, state, trajectory, self._audit.frames)
 
-        orders = on_root(self._comm, decide)
+        orders = self._preload.on_root(decide, self._frame_at_hand())
         if orders.end:
             self.ended = orders.end
         if orders.end and orders.park is None:
             return END_ALL
         self._carry_out(orders, trajectory)
         return END_ALL if orders.end else GO_ON
+
+    def _frame_at_hand(self) -> Frame | None:
+        """Return the atoms as they are on all ranks; None where there are no others or the atoms are not in order."""
+        if self._comm.size == 1:
+            return None
+        stored = self.session.api.current_frame()
+        frame = self._comm.bcast(None if stored is None else frame_of(stored, "pause"))
+        return frame if frame is not None and np.isfinite(frame.positions).all() else None
 
     def _carry_out(self, orders: Orders, trajectory: Trajectory) -> None:
         """All ranks: roll back, write a restart file, swap, set the looks' interval."""
@@ -326,7 +351,8 @@ class Walker:
         if orders.swap_to:
             begin = time.monotonic()
             self._hashes = orders.swap_to
-            self.session.swap_models(orders.swap_to, None if desk is None else desk.ensemble.core)
+            models = self._preload.take(self._hashes) if desk is None else desk.ensemble
+            self.session.swap_models(self._hashes, None if models is None else models.core)
             self._check_next_look = True
             self._audit.clear()
             seconds, frame = time.monotonic() - begin, api.current_frame()
