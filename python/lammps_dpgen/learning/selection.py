@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, MutableMapping, Sequence
+from collections.abc import Callable, Collection, MutableMapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,7 +28,7 @@ class Selection:
     dropped
         Frames that must not be labelled, each with the cause. Neither frames that are identical to a known or earlier
         one (they are that one) nor good ones beyond the batch are in it.
-    n_offered, n_duplicates, n_too_large, n_bad_box, n_too_close
+    n_offered, n_duplicates, n_too_large, n_bad_box, n_too_close, n_trusted
         Counts; the first cause of a frame counts.
     """
 
@@ -39,6 +39,7 @@ class Selection:
     n_too_large: int = 0
     n_bad_box: int = 0
     n_too_close: int = 0
+    n_trusted: int = 0
 
     @property
     def n_selected(self) -> int:
@@ -54,6 +55,7 @@ def select(
     labelled: LearnedFrames | None = None,
     already: Collection[str] = (),
     descriptors: MutableMapping[str, Descriptor] | None = None,
+    second_look: Callable[[Frame], tuple[Frame, str]] | None = None,
 ) -> Selection:
     """Choose at most ``settings.batch`` frames.
 
@@ -68,6 +70,9 @@ def select(
     descriptors
         Descriptors by frame hash that the last call has left. It is left with those of the frames offered now: what
         is offered again and again is described once. None: all are computed now.
+    second_look
+        Returns a frame as the newest models see it, and why it needs no label any more, empty if it does; asked last,
+        of frames that nothing else speaks against. None: the frames are taken as they are.
 
     Returns
     -------
@@ -76,7 +81,7 @@ def select(
     """
     memory = {} if descriptors is None else descriptors
     known = LearnedFrames(settings) if labelled is None else labelled
-    good, dropped, counts = _screened(frames, settings, known, already)
+    good, dropped, counts = _screened(frames, settings, known, already, second_look or _as_it_is)
     chosen = list(range(len(good)))
     if len(good) > settings.batch:
         if settings.method == "random":
@@ -139,33 +144,48 @@ def _no_vacuum(frame: Frame, least: float | None) -> str | None:
     return f"vacuum of {room:.2f} Å around the atoms is below {least:g} Å" if room < least else None
 
 
+def _as_it_is(frame: Frame) -> tuple[Frame, str]:
+    return frame, ""
+
+
 def _screened(
-    frames: Sequence[Frame], settings: SelectionSettings, labelled: LearnedFrames, already: Collection[str]
+    frames: Sequence[Frame],
+    settings: SelectionSettings,
+    labelled: LearnedFrames,
+    already: Collection[str],
+    second_look: Callable[[Frame], tuple[Frame, str]],
 ) -> tuple[list[Frame], list[tuple[Frame, str]], dict[str, int]]:
     """Return the frames that may be labelled, the others with the cause, and how many fell to which cause."""
     hashes = set(already)
     near = NearDuplicates(settings.near_duplicate)
     good: list[Frame] = []
     dropped: list[tuple[Frame, str]] = []
-    counts = dict.fromkeys(("n_duplicates", "n_too_large", "n_bad_box", "n_too_close"), 0)
+    counts = dict.fromkeys(("n_duplicates", "n_too_large", "n_bad_box", "n_too_close", "n_trusted"), 0)
     for frame in frames:
         if frame.hash in hashes or frame.hash in labelled:
             counts["n_duplicates"] += 1
             continue
         hashes.add(frame.hash)
-        kind, cause = "", None
-        if frame.n_atoms > settings.max_atoms:
-            kind, cause = "n_too_large", f"{frame.n_atoms} atoms, max_atoms is {settings.max_atoms}"
-        elif reason := bad_box(frame, settings.box) or _no_vacuum(frame, settings.vacuum):
-            kind, cause = "n_bad_box", reason
-        elif contact := closest_contact(frame, settings.min_distance):
-            kind, cause = "n_too_close", contact.describe(frame)
-        elif near.has(frame) or labelled.has_near(frame):
+        kind, cause = _objection(frame, settings)
+        if not cause and (near.has(frame) or labelled.has_near(frame)):
             kind, cause = "n_duplicates", f"no atom is farther than {settings.near_duplicate} Å from a known frame"
+        if not cause:
+            near.add(frame)
+            kind, (seen, cause) = "n_trusted", second_look(frame)
         if cause:
             counts[kind] += 1
             dropped.append((frame, cause))
         else:
-            near.add(frame)
-            good.append(frame)
+            good.append(seen)
     return good, dropped, counts
+
+
+def _objection(frame: Frame, settings: SelectionSettings) -> tuple[str, str]:
+    """Return what makes a frame unfit for a label, as name of its count and cause; empty if nothing does."""
+    if frame.n_atoms > settings.max_atoms:
+        return "n_too_large", f"{frame.n_atoms} atoms, max_atoms is {settings.max_atoms}"
+    if reason := bad_box(frame, settings.box) or _no_vacuum(frame, settings.vacuum):
+        return "n_bad_box", reason
+    if contact := closest_contact(frame, settings.min_distance):
+        return "n_too_close", contact.describe(frame)
+    return "", ""

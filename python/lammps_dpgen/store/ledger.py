@@ -113,15 +113,19 @@ class Ledger(LedgerReader, TrajectoryWriter):
     def add_frames(self, frames: Iterable[Frame], state: FrameState = "selected", cause: str = "") -> list[str]:
         """Add frames in one transaction and return their hashes, in order; a known hash is not added again.
 
-        A known frame keeps the state that it has, but an offered one takes the state given here.
+        A known frame keeps the state that it has, but an offered one takes the state given here, and the deviation,
+        which may be that of newer models by now.
         """
         if state not in _ALLOWED_FROM:
             raise StoreError(f"frames cannot be added in state '{state}'; allowed are {', '.join(_ALLOWED_FROM)}")
         new = [rows.frame_row(frame, state, cause) for frame in frames]
         if new:
-            offered = schema.frames.c.state == "offered"
-            add = self._database.insert(schema.frames).on_conflict_do_update(
-                index_elements=["hash"], set_={"state": state, "cause": cause}, where=offered
+            add = self._database.insert(schema.frames)
+            judged = {name: add.excluded[name] for name in ("generation", "max_devi_f", "max_devi_v", "spread")}
+            add = add.on_conflict_do_update(
+                index_elements=["hash"],
+                set_={"state": state, "cause": cause, **judged},
+                where=schema.frames.c.state == "offered",
             )
             with self._database.write() as connection:
                 connection.execute(add, new)
