@@ -48,8 +48,11 @@ def accuracy(stage: StageProgress) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share (0 to 1) in per cent, with digits enough that less than all is never shown as 100 %."""
+    """Return a share (0 to 1) in per cent; less than all is never shown as 100 %, and more than none never as 0 %."""
     if not math.isfinite(share):
         return "?"
-    text = f"{100 * share:.{0 if share == 1 or share < 0.9 else 1}f}"
-    return "99.9 %" if share < 1 and float(text) >= 100 else f"{text} %"
+    if share in (0, 1):
+        return f"{100 * share:.0f} %"
+    if share < 0.0005:
+        return "< 0.1 %"
+    return f"{min(99.9, 100 * share):.{1 if share < 0.1 or share > 0.9 else 0}f} %"

@@ -43,11 +43,10 @@ def stage_rows(stage: StageProgress, width: int, ascii_only: bool) -> list[tuple
 def walker_rows(campaign: CampaignProgress, width: int, ascii_only: bool, most: int) -> list[tuple[str, Text]]:
     """Return a row for each of the first `most` walkers (8 at most), and one that counts the others."""
     shown = campaign.walkers[: min(N_WALKERS, most)]
-    window = (math.nan, math.nan) if campaign.stage is None else campaign.stage.window
     names = max((len(walker.structure) for walker in shown), default=0)
     words = max((len(walker.conditions) for walker in shown), default=0)
     rows = [
-        ("walkers" if index == 0 else "", _walker(walker, (min(names, 24), min(words, 20)), window, width, ascii_only))
+        ("walkers" if index == 0 else "", _walker(walker, (min(names, 24), min(words, 20)), width, ascii_only))
         for index, walker in enumerate(shown)
     ]
     rest = campaign.walkers[len(shown) :]
@@ -111,9 +110,7 @@ def _convergence(stage: StageProgress, width: int, ascii_only: bool) -> Text:
     return cells + words
 
 
-def _walker(
-    walker: WalkerProgress, columns: tuple[int, int], window: tuple[float, float], width: int, ascii_only: bool
-) -> Text:
+def _walker(walker: WalkerProgress, columns: tuple[int, int], width: int, ascii_only: bool) -> Text:
     names, words = columns
     text = Text.assemble(f"{walker.walker:>3} ", (f"{walker.doing:<8}", _DOING[walker.doing]))
     if walker.trajectory < 0:
@@ -122,7 +119,7 @@ def _walker(
     step, last = grouped(walker.step), grouped(walker.last_step)
     tail = Text(f" {step:>{len(last)}} / {last}" if width >= WIDE else f" {100 * walker.share:3.0f} %")
     if math.isfinite(walker.max_devi_f):
-        kind = deviation_class(walker.max_devi_f, window) if math.isfinite(window[1]) else ""
+        kind = deviation_class(walker.max_devi_f, walker.window) if math.isfinite(walker.window[1]) else ""
         tail.append(f"  {walker.max_devi_f:.3f} {kind}", COLOURS.get(kind, ""))
     room = width - len(text) - len(tail)
     if room >= 4:

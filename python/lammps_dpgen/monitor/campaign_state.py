@@ -36,8 +36,6 @@ class StageProgress:
     accurate_share, wanted_share
         Share (0 to 1) of accurate looks in the trajectories that convergence is judged by (NaN: none yet), and the
         share from which on the stage has converged.
-    window
-        Trust window of max_devi_f in eV/Å; NaN: not known.
     """
 
     name: str
@@ -50,7 +48,6 @@ class StageProgress:
     pool: int = 0
     accurate_share: float = math.nan
     wanted_share: float = math.nan
-    window: tuple[float, float] = (math.nan, math.nan)
 
     @property
     def n_trajectories(self) -> int:
@@ -77,6 +74,8 @@ class WalkerProgress:
         MD step that it has reached, and the last one of the trajectory.
     max_devi_f
         Deviation at its newest look (eV/Å); NaN: none yet.
+    window
+        Trust window of that deviation (eV/Å); NaN: not known.
     """
 
     walker: int
@@ -87,6 +86,7 @@ class WalkerProgress:
     step: int = 0
     last_step: int = 0
     max_devi_f: float = math.nan
+    window: tuple[float, float] = (math.nan, math.nan)
 
     @property
     def share(self) -> float:
