@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ledger_records import make_generation
 
 from lammps_dpgen.frame import Frame, FrameOrigin, Label
 from lammps_dpgen.store.ledger import Ledger
-from lammps_dpgen.store.records import TrajectoryRecord
+from lammps_dpgen.store.records import Generation, ModelRecord, TrajectoryRecord
 
 LO, HI = 0.05, 0.15
 SETTINGS = "5" * 64
@@ -31,6 +30,10 @@ class Stage:
     trajectories: int = 12
     labels: int = 18
     converges: bool = True
+
+    def temperature(self, index: int) -> float:
+        """Return the temperature (K) of a trajectory of a round."""
+        return self.temperatures[index // len(self.structures) % len(self.temperatures)]
 
 
 STAGES = (
@@ -73,7 +76,7 @@ class CampaignWriter:
         return self
 
     def _stage(self, ledger: Ledger, stage: Stage, end: bool) -> None:
-        first, before = self.generation, self.truth["labels"]
+        first = self.generation
         total = stage.rounds * stage.trajectories
         ledger.add_event("stage", stage=stage.name, number=1, n_trajectories=stage.trajectories, trust=[LO, HI])
         for number in range(1, stage.rounds + 1):
@@ -84,12 +87,12 @@ class CampaignWriter:
             "stage_end",
             stage=stage.name,
             converged=stage.converges,
-            reason="" if stage.converges else f"{self.generation - first} generations, the limit",
+            reason="converged" if stage.converges else "not converged after 4 generations (max_generations)",
             accurate_share=accurate,
             n_failed=failed,
             n_trajectories=total,
             generations=self.generation - first,
-            labels=self.truth["labels"] - before,
+            labels=self.truth["labels"],
         )
 
     def _round(self, ledger: Ledger, stage: Stage, number: int, good: bool) -> tuple[float, int]:
@@ -103,9 +106,7 @@ class CampaignWriter:
                 stage.structures[index % len(stage.structures)],
                 n_steps=10 * self.looks,
                 seed=index,
-                conditions={
-                    "temperature": stage.temperatures[index // len(stage.structures) % len(stage.temperatures)]
-                },
+                conditions={"temperature": stage.temperature(index)},
             )
             for index in range(stage.trajectories)
         ]
@@ -193,8 +194,15 @@ class CampaignWriter:
         before = None if self.generation == 0 else 0.2 / (1 + self.generation)
         after = 0.08 / (1 + self.generation)
         more = {"force_rmse_before": before, "force_rmse_after": after, "n_labels": self.truth["labels"]}
-        ledger.add_generation(make_generation(self.generation, **more), numbers)
+        models = tuple(self._model(index, after) for index in range(4))
+        ledger.add_generation(Generation(self.generation, models, ("Al", "Mg"), **more), numbers)
         ledger.add_event("generation", number=self.generation, **more)
+
+    def _model(self, index: int, level: float) -> ModelRecord:
+        path = f"models/g{self.generation:03d}/model_{index}.pb"
+        steps = range(0, 600, 20)
+        curve = [(s, level * (1 + float(np.exp(-s / 200)) + 0.1 * self.random.random()), 0.01, 1e-3) for s in steps]
+        return ModelRecord(path, f"{self.generation:060x}{index:04x}", curve=curve, seconds={"train": 20.0}, steps=600)
 
     def _end(self, ledger: Ledger) -> None:
         for walker in range(self.n_walkers):
@@ -204,4 +212,4 @@ class CampaignWriter:
                 seconds["waiting"] += seconds.pop("learning")
             ledger.add_event("walker_time", walker=walker, seconds=seconds)
         ledger.add_event("finalize", folder="final")
-        ledger.add_event("end", reason="end of campaign", seconds=SECONDS)
+        ledger.add_event("end", reason="all stages are over", seconds=SECONDS)

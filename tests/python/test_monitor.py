@@ -12,6 +12,8 @@ import pytest
 from rich.console import Console
 
 from lammps_dpgen.errors import StoreError
+from lammps_dpgen.monitor.campaign_lines import percent
+from lammps_dpgen.monitor.campaign_state import Doing, StageProgress, WalkerProgress
 from lammps_dpgen.monitor.journal import Journal, read_journal
 from lammps_dpgen.monitor.lines import LineView
 from lammps_dpgen.monitor.live import LiveView
@@ -239,3 +241,129 @@ def test_live_view_is_redrawn_at_most_eight_times_a_second() -> None:
     view.close()
     view.close()
     assert 0 < frames <= 8
+
+
+# --- campaigns ------------------------------------------------------------------------------------------------------
+
+
+def stage_of(round_number: int = 1, n_stages: int = 3, **states: int) -> StageProgress:
+    return StageProgress("bulk-hot", 2, n_stages, round_number, 2, 10, states, 17, 0.9721, 0.99)
+
+
+def some_walkers(number: int, step: int = 300) -> list[WalkerProgress]:
+    doing: list[Doing] = ["waiting", "MD", "MD", "MD"]
+    return [
+        WalkerProgress(
+            i, doing[i % 4], i + 1, "Al-fcc/supercell-with-a-long-name", "600 K, 1 bar", step, 3000, 0.2, WINDOW
+        )
+        for i in range(number)
+    ]
+
+
+def filled_campaign(clock: HandClock, n_walkers: int) -> Progress:
+    state = filled(clock)
+    state.stage(stage_of(done=12, running=n_walkers, parked=1, waiting=3, set_aside=1))
+    state.walkers(some_walkers(n_walkers))
+    return state
+
+
+@pytest.mark.parametrize("width", [12, 30, 65, 100])
+@pytest.mark.parametrize("ascii_only", [False, True])
+@pytest.mark.parametrize("n_walkers", [0, 1, 8, 1000])
+def test_rows_of_a_campaign_fit(width: int, ascii_only: bool, n_walkers: int) -> None:
+    table = rows(filled_campaign(HandClock(), n_walkers), width, ascii_only)
+    assert all(len(text) <= width for _, text in table)
+    assert len(table) <= 8 + 9 + 1  # rows, eight walkers and the others, one message
+    if ascii_only:
+        assert all(text.plain.replace("Å", "A").replace("…", ".").isascii() for _, text in table)
+
+
+def test_rows_of_a_campaign_say_how_far_it_is() -> None:
+    table = rows(filled_campaign(HandClock(), 1000), 100)
+    named = dict(table)
+    assert "2 of 3  bulk-hot  round 1, 2 of at most 10 generations" in named["stage"].plain
+    assert named["runs"].plain.endswith("12 done  1 000 running  1 parked  1 set aside  3 waiting")
+    assert "97.2 % of looks, 99.0 % wanted  pool 17" in named["accurate"].plain
+    assert "0.200 failed" in named["walkers"].plain
+    assert "… and 992 more: 744 MD, 248 waiting" in table[-2][1].plain
+    assert "step" not in named
+
+
+def test_live_panel_of_a_campaign_fits_a_small_terminal() -> None:
+    clock, stream = HandClock(), CountingStream()
+    view = LiveView(stream, "campaign.yaml", clock, width=80, height=18)
+    view.state = filled_campaign(clock, 1000)
+    page = io.StringIO()
+    Console(file=page, width=80).print(view.panel())
+    assert len(page.getvalue().splitlines()) <= 18
+    view.close()
+
+
+def test_time_left_is_that_of_the_round() -> None:
+    clock = HandClock()
+    state = Progress(clock)
+    state.stage(stage_of(running=2, waiting=2))
+    walkers = [WalkerProgress(i, "MD", i + 1, step=0, last_step=1000) for i in range(2)]
+    state.walkers(walkers)
+    state.advance()
+    assert state.time_left() is None
+    clock.now = 10.0
+    walkers[:] = [WalkerProgress(i, "MD", i + 1, step=500, last_step=1000) for i in range(2)]
+    state.advance()
+    # Both made half a trajectory in 10 s, all of it MD; three trajectories of four are left for two walkers.
+    assert state.time_left() == pytest.approx((30.0, 30.0))
+    walkers[:] = [WalkerProgress(i, "waiting", i + 1, step=500, last_step=1000) for i in range(2)]
+    clock.now = 20.0
+    state.advance()
+    assert state.time_left() == pytest.approx((30.0, 60.0))
+    state.stage(stage_of(2, running=2, waiting=2))
+    assert state.time_left() is None
+
+
+def test_time_left_counts_parked_trajectories_as_done_at_least_and_as_not_begun_at_most() -> None:
+    clock = HandClock()
+    state = Progress(clock)
+    state.stage(stage_of(running=2))
+    state.walkers([WalkerProgress(i, "MD", i + 1, step=200, last_step=1000) for i in range(2)])  # resumed ones
+    state.advance()
+    clock.now = 10.0
+    state.walkers([WalkerProgress(i, "MD", i + 1, step=700, last_step=1000) for i in range(2)])
+    state.advance()
+    state.stage(stage_of(running=1, parked=1))
+    state.walkers([WalkerProgress(0, "MD", 1, step=700, last_step=1000), WalkerProgress(1)])
+    # One trajectory was made in 20 s of MD: the one that runs needs 0.3 of that, both together 1.3 times 10 s.
+    assert state.time_left() == pytest.approx((6.0, 13.0))
+
+
+def test_lines_of_a_campaign_are_changes_and_a_summary_each_minute() -> None:
+    clock, stream = HandClock(), io.StringIO()
+    view = LineView(stream, clock)
+    walkers = some_walkers(1000)
+    for second in range(301):
+        clock.now = float(second)
+        view.stage(stage_of(1 + second // 200, running=1000))
+        view.walkers(walkers)
+        view.tick()
+    lines = [line[10:] for line in stream.getvalue().splitlines()]
+    assert [line for line in lines if "walkers" not in line] == [
+        "stage 2/3 bulk-hot, round 1: 1 000 trajectories",
+        "stage 2/3 bulk-hot, round 2: 1 000 trajectories",
+    ]
+    assert len(lines) == 2 + 5
+    assert "accurate 97.2 % (99.0 % wanted), walkers: 750 MD, 250 waiting, pool 17" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (1.0, "100 %"),
+        (0.99999, "99.9 %"),
+        (0.972, "97.2 %"),
+        (0.5, "50 %"),
+        (0.03, "3.0 %"),
+        (1e-6, "< 0.1 %"),
+        (0.0, "0 %"),
+    ],
+)
+def test_shares_never_claim_too_much(share: float, text: str) -> None:
+    assert percent(share) == text

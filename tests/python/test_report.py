@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import sqlite3
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -14,15 +15,18 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from lammps_dpgen.config.trust import TrustAuto
 from lammps_dpgen.errors import StoreError
 from lammps_dpgen.frame import Frame, FrameOrigin, Label
+from lammps_dpgen.learning.calibration import TrustCalibration
 from lammps_dpgen.report import build, print_summary
-from lammps_dpgen.report.calibration import audit, calibrate
+from lammps_dpgen.report.calibration import audit, calibrate, fit, judged
 from lammps_dpgen.report.costs import GenerationCost, measured_seconds, wall_by_generation
 from lammps_dpgen.report.html import render
 from lammps_dpgen.report.label_arrays import LabelArrays
 from lammps_dpgen.report.looks import Looks, envelope, read_looks
 from lammps_dpgen.report.record import read_run
+from lammps_dpgen.report.selections import selections, selections_text
 from lammps_dpgen.report.summary import summarise
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.records import Event, Generation, ModelRecord
@@ -385,7 +389,58 @@ def test_quarters_of_the_calibration() -> None:
     figures = LabelArrays(deviation, error, none, none, (), np.zeros(7, bool))
     counts = calibrate(figures, (LO, HI))
     assert (counts.hits, counts.false_alarms, counts.misses, counts.trusted) == (2, 1, 2, 1)
-    assert (counts.bad_misses, counts.above_twice_hi, counts.judged) == (1, 1, 6)
+    assert (counts.bad_misses, counts.above_twice_bad, counts.judged) == (1, 1, 6)
+
+
+def test_quarters_around_a_target() -> None:
+    """Of a window that follows the errors, an error is large from the target on."""
+    deviation, error = np.array([0.10, 0.10, 0.02, 0.02, 0.02]), np.array([0.10, 0.25, 0.18, 0.21, 0.45])
+    none = np.full(5, -1)
+    counts = calibrate(LabelArrays(deviation, error, none, none, (), np.zeros(5, bool)), (LO, HI), target=0.2)
+    assert (counts.hits, counts.false_alarms, counts.misses, counts.trusted) == (1, 1, 2, 1)
+    assert (counts.bound, counts.bad, counts.bad_misses, counts.above_twice_bad) == (0.2, 0.4, 1, 0)
+
+
+def test_fit_of_the_labels_is_that_of_the_window(tmp_path: Path) -> None:
+    """The page shows the lines that the last window was made of, and the path of the window."""
+    run = RunWriter(tmp_path / "melt", n_generations=6, batch=12).write()
+    settings = TrustAuto(target=0.2, confidence=0.95, half_life=3)
+    with Ledger.open(run.folder / "ledger.db", config_hash="c" * 64) as ledger:
+        calibration = TrustCalibration(settings, (LO, HI))
+        assert calibration.update(ledger.label_figures()) != (LO, HI)
+        ledger.add_event("trust", **calibration.figures())
+    record = read_run(run.folder)
+    assert record.window == calibration.window
+    found = fit(record.labels, record.of_kind("trust"))
+    assert found is not None
+    assert found.relation == calibration.relation
+    assert (found.confidence, found.target) == (0.95, 0.2)
+    assert found.above < 0.15
+    page = render(record, summarise(record))
+    assert "for a target of 0.2 eV/Å" in page
+    assert "The window that follows the errors" in page
+    assert "The typical error is" in page
+
+
+def test_a_deviation_of_other_models_than_the_error_is_no_point(tmp_path: Path) -> None:
+    run = RunWriter(tmp_path / "melt").write()
+    before = read_run(run.folder).labels
+    with sqlite3.connect(run.folder / "ledger.db") as database:
+        database.execute("UPDATE frames SET generation = generation + 1 WHERE generation = 0")
+    after = read_run(run.folder).labels
+    assert judged(before).sum() - judged(after).sum() == (before.generation_judged == 0).sum() > 0
+
+
+def test_selections_are_added_up() -> None:
+    now = datetime.now(timezone.utc)
+    counts = {"n_offered": 9, "n_selected": 4, "n_duplicates": 1, "n_bad_box": 0, "n_too_close": 0}
+    events = [Event(1, now, "selection", 10, counts), Event(2, now, "selection", 20, {**counts, "n_trusted": 3})]
+    found = selections(events)
+    assert found is not None
+    assert (found["n_offered"], found["n_selected"], found["n_trusted"], found["n_too_large"]) == (18, 8, 3, 0)
+    text = "of 18 offered frames 8 were selected, 2 were as good as known, 3 were trusted by newer models"
+    assert selections_text(found) == text
+    assert selections([]) is None
 
 
 def test_audit_counts_the_failures_among_the_frames_that_were_trusted() -> None:

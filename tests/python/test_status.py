@@ -7,12 +7,14 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 from ledger_records import labelled, make_generation
 
 from lammps_dpgen.cli.main import main
+from lammps_dpgen.monitor.campaign_state import StageProgress, WalkerProgress
 from lammps_dpgen.monitor.lines import LineView
 from lammps_dpgen.monitor.recording import RecordingView
 from lammps_dpgen.monitor.state import Totals
@@ -140,6 +142,47 @@ def test_live_figures(run: RunFolder, ledger: Ledger) -> None:
         view.close()
     assert [one["text"] for one in read_run_status(run.path).messages] == ["hello"]
     json.dumps(read_run_status(run.path).to_json(), allow_nan=False)
+
+
+def test_live_figures_of_a_campaign(run: RunFolder, ledger: Ledger) -> None:
+    ledger.add_event("start", walkers=1000)
+    clock = HandClock()
+    with run.lock():
+        view = recording(run, clock)
+        states = {"done": 3, "running": 1000, "waiting": 20}
+        view.stage(StageProgress("bulk-hot", 1, 2, 1, 0, 10, states, 5, float("nan"), 0.99))
+        walkers = [
+            WalkerProgress(i, "MD", i, "Al-fcc", "600 K", 10 * i, 20_000, 0.07, (0.05, 0.15)) for i in range(1000)
+        ]
+        view.walkers(walkers)
+        view.phase("MD", "bulk-hot")
+        status = read_run_status(run.path)
+        assert status.stage is not None
+        assert (status.stage["name"], status.stage["trajectories"]) == ("bulk-hot", states)
+        assert status.stage["accurate_share"] is None
+        assert status.walkers is not None
+        assert (status.walkers["number"], status.walkers["doing"]["MD"]) == (1000, 1000)
+        assert len(status.walkers["first"]) == 8
+        text = text_of(status)
+        assert "1 of 2  bulk-hot  round 1" in text
+        assert "0.070 candidate" in text
+        assert "of 1 000: 1 000 MD" in text
+        assert "left of this round unknown" in text
+        json.dumps(status.to_json(), allow_nan=False)
+        view.close()
+    assert read_run_status(run.path).walkers is None
+
+
+@pytest.mark.parametrize("stage", [None, 3, {}, {"name": "x"}, {"name": 1, "number": "?"}])
+@pytest.mark.parametrize("walkers", [None, [], {"first": [1, {}]}, {"number": 3}])
+def test_status_of_another_making_is_no_obstacle(
+    run: RunFolder, ledger: Ledger, stage: object, walkers: object
+) -> None:
+    ledger.add_event("start")
+    now = datetime.now(timezone.utc).isoformat()
+    with run.lock():
+        run.write_status({"time": now, "stage": stage, "walkers": walkers})
+        assert text_of(read_run_status(run.path))
 
 
 def test_figures_of_an_earlier_start_are_not_shown(run: RunFolder, ledger: Ledger) -> None:

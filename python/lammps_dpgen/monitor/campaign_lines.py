@@ -5,26 +5,16 @@ from __future__ import annotations
 import math
 
 from lammps_dpgen.monitor.campaign_state import CampaignProgress, StageProgress
-from lammps_dpgen.monitor.state import counted, grouped
+from lammps_dpgen.monitor.state import grouped
 
 
-def stage_changes(before: StageProgress | None, stage: StageProgress) -> list[str]:
-    """Return a line for each thing that somebody who reads the log later wants to know."""
-    lines = []
-    if before is not None and before.number != stage.number:
-        rounds, trained = counted(before.round, "round"), counted(before.generations, "generation")
-        lines.append(
-            f"stage {before.number}/{before.n_stages} {before.name} ended: {rounds}, {trained}{accuracy(before)}"
-        )
-    if before is None or (before.number, before.round) != (stage.number, stage.round):
-        total = stage.n_trajectories
-        trajectories = "1 trajectory" if total == 1 else f"{grouped(total)} trajectories"
-        lines.append(f"stage {stage.number}/{stage.n_stages} {stage.name}, round {stage.round}: {trajectories}")
-        return lines
-    set_aside = stage.trajectories.get("set_aside", 0)
-    if set_aside > before.trajectories.get("set_aside", 0):
-        lines.append(f"{grouped(set_aside)} of {grouped(stage.n_trajectories)} trajectories of this round set aside")
-    return lines
+def beginning(before: StageProgress | None, stage: StageProgress) -> str:
+    """Return a line where a stage or one of its rounds begins, nothing otherwise; `before` is what was known before."""
+    if before is not None and (before.number, before.round) == (stage.number, stage.round):
+        return ""
+    total = stage.n_trajectories
+    trajectories = "1 trajectory" if total == 1 else f"{grouped(total)} trajectories"
+    return f"stage {stage.number}/{stage.n_stages} {stage.name}, round {stage.round}: {trajectories}"
 
 
 def summary(campaign: CampaignProgress) -> str:

@@ -24,7 +24,7 @@ def campaign_rows(status: RunStatus) -> list[tuple[str, Text]]:
     stage = stage_from(status.stage)
     ended = [one for one in status.stages if stage is None or status.state != "running" or one["name"] != stage.name]
     rows = [("stages", Text(f"{len(ended) - _SHOWN} earlier ones", "dim"))] if len(ended) > _SHOWN else []
-    rows += [("ended" if one["state"] != "running" else "begun", _stage(one)) for one in ended[-_SHOWN:]]
+    rows += [("stage", _stage(one)) for one in ended[-_SHOWN:]]
     if stage is not None and status.state == "running":
         rows += stage_rows(stage, _WIDTH, ascii_only=False)
         rows += _walkers(status, CampaignProgress(stage=stage))
@@ -42,14 +42,15 @@ def _walkers(status: RunStatus, campaign: CampaignProgress) -> list[tuple[str, T
 
 
 def _stage(stage: dict[str, Any]) -> Text:
-    colour = {"converged": "green", "ended": "yellow"}.get(stage["state"], "")
-    text = Text.assemble((f"{stage['name']}  ", "bold"), (stage["state"], colour))
+    words, colour = {"converged": ("converged", "green"), "ended": ("ended", "yellow")}.get(stage["state"], ("", ""))
+    text = Text.assemble((stage["name"], "bold"), (f"  {words}" if words else "", colour))
     share = stage["accurate_share"]
     looks = sum(stage["looks"].values())
     if share is None and looks:
         share = stage["looks"]["accurate"] / looks
     figures = [counted(stage["rounds"], "round"), ", ".join(words for words, _ in words_of(stage["trajectories"]))]
     figures.append("no looks" if share is None else f"accurate {percent(share)}")
-    figures += [f"{grouped(stage[name])} {name}" for name in ("generations", "labels") if stage[name] is not None]
+    if stage["generations"] is not None:
+        figures.append(counted(stage["generations"], "generation"))
     text.append(f"  {'; '.join(one for one in figures if one)}")
-    return text if not stage["reason"] else text + Text(f"  {stage['reason']}", "dim")
+    return text + Text(f"  {stage['reason']}" if stage["state"] == "ended" else "", "dim")

@@ -105,27 +105,21 @@ class CampaignProgress:
     clock: Callable[[], float] = time.monotonic
     stage: StageProgress | None = None
     walkers: Sequence[WalkerProgress] = ()
-    sampled: float = math.nan
-    md_walker_seconds: float = 0.0
-    round_started: float = 0.0
-    round_done: float = 0.0
-    _round: tuple[int, int] = field(default=(-1, -1))
+    _round: tuple[int, int] = (-1, -1)
+    _began: float = math.nan  # when this round was looked at first
+    _done_then: float = 0.0  # trajectories that were done at that time
+    _sampled: float = math.nan
+    _shares: Mapping[int, float] = field(default_factory=dict)  # by trajectory, at that time
+    _made: float = 0.0  # trajectories, as the walkers have moved since the round began
+    _md_seconds: float = 0.0  # of all walkers together
 
     def enter(self, stage: StageProgress) -> StageProgress | None:
         """Note how far the stage is; return what was noted before."""
         before, self.stage = self.stage, stage
         if (stage.number, stage.round) != self._round:
             self._round = (stage.number, stage.round)
-            self.round_started, self.md_walker_seconds = self.clock(), 0.0
-            self.round_done, self.sampled = self.done, math.nan
+            self._began, self._made, self._md_seconds = math.nan, 0.0, 0.0
         return before
-
-    @property
-    def done(self) -> float:
-        """Trajectories of this round that are done, parts of the running ones included."""
-        if self.stage is None:
-            return 0.0
-        return self.stage.ended + sum(walker.share for walker in self.walkers if walker.trajectory >= 0)
 
     def doing(self) -> dict[str, int]:
         """Return how many walkers do what."""
@@ -133,26 +127,40 @@ class CampaignProgress:
         return {name: counts[name] for name in get_args(Doing)}
 
     def advance(self) -> None:
-        """Add the time since the last call to the MD time of the walkers that run."""
+        """Add what has been done since the last call to the MD time and to the way that the walkers have made."""
         now = self.clock()
-        if now - self.sampled < SAMPLING:
+        if self.stage is None or not self.walkers or now - self._sampled < SAMPLING:
             return
-        if math.isfinite(self.sampled):
-            self.md_walker_seconds += (now - self.sampled) * self.doing()["MD"]
-        self.sampled = now
+        shares = self._under_way()
+        if math.isfinite(self._began):
+            self._md_seconds += (now - self._sampled) * self.doing()["MD"]
+            known = self._shares
+            self._made += sum(max(0.0, share - known[number]) for number, share in shares.items() if number in known)
+        else:
+            self._began, self._done_then = now, self.stage.ended + sum(shares.values())
+        self._sampled, self._shares = now, shares
 
     def time_left(self) -> tuple[float, float] | None:
         """Return seconds that this round of the stage still needs, as (least, most); None while nobody can know.
 
-        The least takes all walkers to be in MD until the end; the most takes waiting, labels and trainings to go on
-        as often as so far. Whether another round follows is decided by the models and known by nobody.
+        The least takes all walkers to be in MD until the end, and parked trajectories to be all but done; the most
+        takes waiting, labels and trainings to go on as often as so far. Whether another round follows is decided by the
+        models and known by nobody.
         """
-        stage, made = self.stage, self.done - self.round_done
-        if stage is None or made <= 0 or not self.walkers:
+        stage = self.stage
+        if stage is None or not self.walkers or not math.isfinite(self._began):
             return None
-        each = self.md_walker_seconds / made  # s of one walker for one trajectory
-        rest = max(0.0, stage.n_trajectories - self.done)
-        under_way = [walker.share for walker in self.walkers if walker.trajectory >= 0]
-        longest = 1.0 if stage.trajectories.get("waiting", 0) else 1.0 - min(under_way, default=1.0)
-        least = each * max(rest / len(self.walkers), longest if rest > 0 else 0.0)
-        return least, max(least, (self.clock() - self.round_started) * rest / made)
+        shares = self._under_way()
+        reached = stage.ended + sum(shares.values())
+        made = max(self._made, reached - self._done_then)  # the first sees what is parked, the second short ones
+        if made <= 0:
+            return None
+        rest, parked = max(0.0, stage.n_trajectories - reached), stage.trajectories.get("parked", 0)
+        each = self._md_seconds / made  # s of MD for one trajectory
+        longest = 1.0 if stage.trajectories.get("waiting", 0) else 1.0 - min(shares.values(), default=1.0)
+        least = each * max(0.0, (rest - parked) / len(self.walkers), min(rest, longest))
+        return least, max(least, (self.clock() - self._began) * rest / made)
+
+    def _under_way(self) -> dict[int, float]:
+        """Return how far each trajectory is that a walker has, by number."""
+        return {walker.trajectory: walker.share for walker in self.walkers if walker.trajectory >= 0}

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TextIO
 
-from lammps_dpgen.monitor.campaign_lines import stage_changes, summary
+from lammps_dpgen.monitor.campaign_lines import beginning, summary
 from lammps_dpgen.monitor.campaign_state import StageProgress, WalkerProgress
 from lammps_dpgen.monitor.state import Clock, Progress, Totals, counted, duration
 
@@ -72,9 +72,9 @@ class LineView:
             self._write(f"training generation {generation} model {model}: {step}/{steps}{rmse}")
 
     def stage(self, stage: StageProgress) -> None:
-        """Note how far the stage is; write when one begins, a round begins, or a trajectory is set aside."""
+        """Note how far the stage is; there is a line when it begins, and when one of its rounds begins."""
         before = self.state.stage(stage)
-        for line in stage_changes(before, stage):
+        if line := beginning(before, stage):
             self._write(line)
         if before is None:
             self._last["campaign"] = self.state.clock()

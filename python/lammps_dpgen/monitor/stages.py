@@ -8,7 +8,7 @@ from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.records import TrajectoryState
 
 #: What an event ``stage_end`` says about its stage.
-_FIGURES = ("accurate_share", "n_failed", "n_trajectories", "generations", "labels")
+_FIGURES = ("accurate_share", "n_failed", "n_trajectories", "generations")
 _LEFT: tuple[TrajectoryState, ...] = ("waiting", "running", "parked")
 
 
@@ -19,8 +19,9 @@ def read_stages(ledger: Ledger) -> list[dict[str, Any]]:
     -------
     list of dict
         name; state: "running", "converged" or "ended" (at a limit); reason in words; rounds; trajectories by state,
-        of all rounds; left: those that need more work in the rounds planned so far; looks by class; and what was found
-        at the end of the stage, None before: accurate_share (0 to 1), n_failed, n_trajectories, generations, labels.
+        of all rounds; left: those that need more work in the rounds planned so far; looks by class; window: trust
+        window in eV/Å, None where it is not known; and what was found at the end of the stage, None before:
+        accurate_share (0 to 1), n_failed, n_trajectories, generations.
     """
     stages: dict[str, dict[str, Any]] = {}
     for figures in ledger.round_figures():
@@ -29,6 +30,10 @@ def read_stages(ledger: Ledger) -> list[dict[str, Any]]:
         _add(stage["trajectories"], figures.trajectories)
         _add(stage["looks"], {name: getattr(figures, name) for name in ("accurate", "candidate", "failed")})
         stage["left"] += sum(figures.trajectories[state] for state in _LEFT)
+    for event in ledger.events("stage"):
+        name, trust = str(event.data.get("stage", "")), event.data.get("trust")
+        stage = stages.setdefault(name, _fresh(name))
+        stage["window"] = [float(edge) for edge in trust] if isinstance(trust, list) and len(trust) == 2 else None
     for event in ledger.events("stage_end"):
         name = str(event.data.get("stage", ""))
         stage = stages.setdefault(name, _fresh(name))
@@ -40,7 +45,7 @@ def read_stages(ledger: Ledger) -> list[dict[str, Any]]:
 
 def _fresh(name: str) -> dict[str, Any]:
     begun = {"name": name, "state": "running", "reason": "", "rounds": 0, "trajectories": {}, "left": 0, "looks": {}}
-    return {**begun, **dict.fromkeys(_FIGURES)}
+    return {**begun, "window": None, **dict.fromkeys(_FIGURES)}
 
 
 def _add(total: dict[str, int], more: Any) -> None:

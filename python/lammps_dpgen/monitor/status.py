@@ -39,7 +39,7 @@ _ABOUT: dict[State, str] = {
 #: Reason of the last event -> state, and what it says.
 _ENDS: dict[str, tuple[State, str]] = {
     "end of script": ("finished", "the script ran to its end"),
-    "end of campaign": ("finished", "all stages have ended"),
+    "all stages are over": ("finished", "all stages are over"),
     "error": ("failed", ""),
 }
 

@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
+from lammps_dpgen.error_relation import ErrorRelation, fit_relation, usable
 from lammps_dpgen.frame import FloatArray
 from lammps_dpgen.report.label_arrays import LabelArrays
+from lammps_dpgen.store.records import Event
+
+#: Of the line above the labels where no target was given.
+CONFIDENCE = 0.9
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Judged labels by what the deviation said and what was true; a force error counts as large from `lo` (eV/Å) on.
+    """Judged labels by what the deviation said and what was true.
 
-    The error of a label is the largest force error of an atom, as the deviation is the largest of an atom.
+    The error of a label is the largest force error of an atom, as the deviation is the largest of an atom. It is large
+    from `bound` on: from the target of ``trust: auto``, and from lo of a window that was given.
 
     Attributes
     ----------
     hits
-        Deviation and error both at or above `lo`: rightly doubted.
+        Deviation at or above lo, error large: rightly doubted.
     misses
-        Deviation below `lo`, error at or above it: wrongly trusted.
+        Deviation below lo, error large: wrongly trusted.
     false_alarms
-        Deviation at or above `lo`, error below it: labelled for nothing.
+        Deviation at or above lo, error not large: labelled for nothing.
     trusted
-        Both below `lo`: rightly trusted.
+        Neither: rightly trusted.
     bad_misses
-        Misses whose error is even at or above `hi`.
-    above_twice_hi
-        Labels with a force error above 2 `hi`, whatever the deviation.
+        Misses whose error is even at or above `bad`: hi, or twice the target.
+    above_twice_bad
+        Labels with a force error above 2 `bad`, whatever the deviation.
+    bound, bad
+        eV/Å.
     """
 
     hits: int
@@ -39,7 +48,9 @@ class Calibration:
     false_alarms: int
     trusted: int
     bad_misses: int
-    above_twice_hi: int
+    above_twice_bad: int
+    bound: float
+    bad: float
 
     @property
     def judged(self) -> int:
@@ -85,23 +96,59 @@ def audit_errors(errors: FloatArray, hi: float) -> AuditResult:
     return AuditResult(errors.size, misses, float(interval.low), float(interval.high))
 
 
+@dataclass(frozen=True)
+class Fit:
+    """The relation of deviation to error in the labels, and what a window was made of it.
+
+    Attributes
+    ----------
+    confidence
+        Chance of an error below the upper line.
+    above
+        Share of the labels of the fit with an error above that line; about 1 - `confidence` where the fit is right.
+    target
+        Error (eV/Å) that ``trust: auto`` was to keep; None: the window is a given one.
+    """
+
+    relation: ErrorRelation
+    confidence: float
+    above: float
+    target: float | None
+
+
+def fit(labels: LabelArrays, trust_events: Sequence[Event]) -> Fit | None:
+    """Fit the relation of deviation to error as the last event ``trust`` did, or with usual settings without one."""
+    last = trust_events[-1].data if trust_events else {}
+    settings = {"half_life": float(last["half_life"])} if "half_life" in last else {}
+    relation = fit_relation(labels.max_devi_f, labels.force_error_max, labels.generation_judged, **settings)
+    if relation is None:
+        return None
+    known = usable(labels.max_devi_f, labels.force_error_max)
+    confidence, target = float(last.get("confidence", CONFIDENCE)), last.get("target")
+    line = relation.quantile(labels.max_devi_f[known], confidence)
+    above = float((labels.force_error_max[known] > line).mean())
+    return Fit(relation, confidence, above, None if target is None else float(target))
+
+
 def judged(labels: LabelArrays) -> NDArray[np.bool_]:
     """Return which labels have a deviation and a force error."""
     return np.asarray(np.isfinite(labels.max_devi_f) & np.isfinite(labels.force_error_max))
 
 
-def calibrate(labels: LabelArrays, window: tuple[float, float]) -> Calibration:
-    """Count the labels in the four quarters around `lo` of the trust window (eV/Å)."""
-    lo, hi = window
+def calibrate(labels: LabelArrays, window: tuple[float, float], target: float | None = None) -> Calibration:
+    """Count the labels by deviation and error, with the trust window and the target of ``trust: auto`` in eV/Å."""
+    bound, bad = window if target is None else (target, 2 * target)
     known = judged(labels)
-    doubted = labels.max_devi_f[known] >= lo
+    doubted = labels.max_devi_f[known] >= window[0]
     error = labels.force_error_max[known]
-    wrong = error >= lo
+    wrong = error >= bound
     return Calibration(
         hits=int((doubted & wrong).sum()),
         misses=int((~doubted & wrong).sum()),
         false_alarms=int((doubted & ~wrong).sum()),
         trusted=int((~doubted & ~wrong).sum()),
-        bad_misses=int((~doubted & (error >= hi)).sum()),
-        above_twice_hi=int((error > 2 * hi).sum()),
+        bad_misses=int((~doubted & (error >= bad)).sum()),
+        above_twice_bad=int((error > 2 * bad).sum()),
+        bound=bound,
+        bad=bad,
     )

@@ -61,6 +61,11 @@ class CampaignRecord:
     walkers: FloatArray
     samples: list[Sample]
 
+    def window_of(self, stage: str) -> tuple[float, float] | None:
+        """Return the trust window that a stage began with (eV/Å), None where it is not known."""
+        found = next((one["window"] for one in self.stages if one["name"] == stage), None)
+        return None if found is None else (found[0], found[1])
+
     def trajectories(self) -> dict[str, int]:
         """Return how many trajectories there are by state."""
         total: dict[str, int] = defaultdict(int)
@@ -80,19 +85,20 @@ def read_campaign(ledger: Ledger, folder: Path, window: tuple[float, float] | No
     Parameters
     ----------
     window
-        Trust window in eV/Å; without one nothing can be said of the audit.
+        Trust window in eV/Å of stages that do not tell theirs; without one nothing can be said of their audit.
     """
     stages = read_stages(ledger)
     if not stages:
         return None
     rounds = ledger.round_figures()
-    errors = {} if window is None else ledger.audited_errors()
+    windows = {stage["name"]: stage["window"] or window for stage in stages}
+    errors = {name: np.array(found) for name, found in ledger.audited_errors().items() if windows.get(name)}
     return CampaignRecord(
         stages=stages,
         rounds=rounds,
         figures=ledger.trajectory_figures(),
         set_aside=ledger.trajectories(states=("set_aside",)),
-        audits={} if window is None else {name: audit_errors(np.array(of), window[1]) for name, of in errors.items()},
+        audits={name: audit_errors(found, windows[name][1]) for name, found in errors.items()},
         walkers=_walkers(ledger),
         samples=_samples(ledger, folder / "trajectories"),
     )

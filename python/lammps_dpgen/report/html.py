@@ -15,12 +15,13 @@ from matplotlib.figure import Figure
 from lammps_dpgen import __version__
 from lammps_dpgen.monitor.campaign_lines import percent
 from lammps_dpgen.monitor.state import grouped
-from lammps_dpgen.report.calibration import Calibration, audit, calibrate
+from lammps_dpgen.report.calibration import Calibration, Fit, audit, calibrate, fit
 from lammps_dpgen.report.campaign_tables import condition_tables, stage_rows
 from lammps_dpgen.report.costs import GenerationCost, measured_seconds, wall_by_generation
-from lammps_dpgen.report.pictures import campaign, labels, training, trajectory
+from lammps_dpgen.report.pictures import campaign, labels, training, trajectory, trust
 from lammps_dpgen.report.pictures.style import SETTINGS, data_uri
 from lammps_dpgen.report.record import RunRecord, read_run
+from lammps_dpgen.report.selections import selections_text
 from lammps_dpgen.report.summary import extra_rows, summarise, write_summary
 from lammps_dpgen.store.run_folder import RunFolder, write_whole
 
@@ -76,9 +77,12 @@ def render(record: RunRecord, summary: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(figure=_figure, count=_count, seconds=_seconds, percent=percent)
+    environment.filters.update(
+        figure=_figure, count=_count, seconds=_seconds, percent=percent, selections=selections_text
+    )
+    relation = fit(record.labels, record.of_kind("trust"))
     with mpl.rc_context(SETTINGS):
-        pictures = _pictures(record, per_generation)
+        pictures = _pictures(record, per_generation, relation)
     times = [event.time for event in record.events]
     return environment.get_template("report.html.j2").render(
         name=record.folder.resolve().name,
@@ -87,7 +91,9 @@ def render(record: RunRecord, summary: dict[str, Any]) -> str:
         summary=summary,
         extra_rows=extra_rows(summary),
         pictures=pictures,
-        calibration=_calibration(record),
+        calibration=_calibration(record, None if relation is None else relation.target),
+        fit=relation,
+        trust=record.of_kind("trust")[-1:],
         audit=None if record.window is None else audit(record.labels, record.window),
         costs=per_generation[-MOST_GENERATIONS:],
         generation_rows=_generation_rows(record, per_generation)[-MOST_GENERATIONS:],
@@ -104,10 +110,10 @@ def render(record: RunRecord, summary: dict[str, Any]) -> str:
     )
 
 
-def _calibration(record: RunRecord) -> Calibration | None:
+def _calibration(record: RunRecord, target: float | None) -> Calibration | None:
     if record.window is None:
         return None
-    counts = calibrate(record.labels, record.window)
+    counts = calibrate(record.labels, record.window, target)
     return counts if counts.judged else None
 
 
@@ -129,15 +135,15 @@ def _generation_rows(record: RunRecord, costs: list[GenerationCost]) -> list[dic
     return rows
 
 
-def _pictures(record: RunRecord, costs: list[GenerationCost]) -> dict[str, Picture]:
+def _pictures(record: RunRecord, costs: list[GenerationCost], relation: Fit | None) -> dict[str, Picture]:
     """Draw what there is something to draw of."""
-    looks, parity, found = record.looks, record.parity, record.campaign
+    looks, parity, found, windows = record.looks, record.parity, record.campaign, record.of_kind("trust")
     makers: list[tuple[str, str, str, Callable[[], Figure | None]]] = []
     if found is not None:
         window = record.window
         makers += [
             ("convergence", "Convergence, round by round", _CONVERGENCE, lambda: campaign.convergence(found)),
-            ("samples", "A few trajectories", _SAMPLES, lambda: campaign.samples(found.samples, window)),
+            ("samples", "A few trajectories", _SAMPLES, lambda: campaign.samples(found, window)),
             ("walkers", "What the walkers did", _WALKERS, lambda: campaign.walkers(found.walkers)),
         ]
     elif looks is not None:
@@ -145,7 +151,10 @@ def _pictures(record: RunRecord, costs: list[GenerationCost]) -> dict[str, Pictu
             ("deviation", "Deviation over the run", _DEVIATION, lambda: trajectory.deviation(record, looks)),
             ("shares", "How the looks of each generation ended", _SHARES, lambda: trajectory.shares(looks)),
         ]
-    makers.append(("error", "Was the deviation right?", _ERROR, lambda: labels.error_of_labels(record)))
+    makers += [
+        ("error", "Was the deviation right?", _ERROR, lambda: labels.error_of_labels(record, relation)),
+        ("trust", "The window that follows the errors", _TRUST, lambda: trust.window(record.labels, windows)),
+    ]
     if parity is not None and parity.forces_ref.size:
         caption = f"{_PARITY} Frames: {parity.what}."
         makers.append(("parity", "Forces and energies, before and after", caption, lambda: labels.parity(parity)))
@@ -168,13 +177,13 @@ _CONVERGENCE = (
 )
 _SAMPLES = (
     "The largest deviation of the forces over the steps of a few trajectories, spread evenly over the campaign, all on "
-    "one scale; the band is the trust window. Above each: number of the trajectory, stage / round, structure, "
-    "temperature. The others stand in the folder trajectories, one file model_devi.out each."
+    "one scale; the band is the trust window of the stage. Above each: number of the trajectory, stage / round, "
+    "structure, temperature. The others stand in the folder trajectories, one file model_devi.out each."
 )
 _WALKERS = (
-    "The share of its time that each walker spent in MD, in the deviation of the models, in labels and trainings that "
-    "it took part in (learning), in starting LAMMPS, and waiting for a trajectory or new models. In the legend: all "
-    "walkers together, of the sessions that came to their end."
+    "The share of its time that each walker spent in MD, in the deviation of the models, waiting while labels and "
+    "trainings were under way (learning), in starting LAMMPS, and otherwise waiting. In the legend: all walkers "
+    "together, of the sessions that came to their end."
 )
 _DEVIATION = (
     "The largest deviation of the forces at each look, on a logarithmic axis. Below the band the models agree and are "
@@ -189,7 +198,15 @@ _ERROR = (
     "Each point is a label: the deviation for which the frame was taken, and the largest force error that the same "
     "models turned out to have, before they were trained on it. Points above the dashed line: the deviation "
     "understates the error. Left of lo lie only frames that were labelled for another reason, such as an audit, so "
-    "misses are counted only as far as accurate frames were audited."
+    "misses are counted only as far as accurate frames were audited. Blue: the typical error at a deviation, fitted to "
+    "all labels, newer ones with more weight; pink: what most errors of a further generation stay below; thin where "
+    "there are no data."
+)
+_TRUST = (
+    "Above: lo and hi of the trust window that each generation got, so that the error of trusted frames stays below "
+    "the target. Below: true force error over deviation of the labels that each generation judged, the median and the "
+    "range of the middle 80 %. Above 1 the models understate their error; where it jumps between generations, the "
+    "window has to be narrower."
 )
 _PARITY = (
     "Predicted against reference; on the dashed line they are equal. Both panels of a row have the same scale. Where "

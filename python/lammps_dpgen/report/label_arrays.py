@@ -19,7 +19,7 @@ class LabelArrays:
     Attributes
     ----------
     max_devi_f
-        Deviation (eV/Å) at which the frame was taken.
+        Deviation (eV/Å) at which the frame was taken; NaN also where it is that of other models than the error.
     force_error_max
         Largest force error of an atom, of the models that judged the frame before any training on it (eV/Å).
     generation_judged, trained_in
@@ -49,7 +49,7 @@ def label_arrays(ledger: Ledger) -> LabelArrays:
         return np.array([-1 if value is None else value for value in values], dtype=np.int64)
 
     return LabelArrays(
-        max_devi_f=known(item.max_devi_f for item in figures),
+        max_devi_f=known(item.max_devi_f if item.is_judged else None for item in figures),
         force_error_max=known(item.force_error_max for item in figures),
         generation_judged=number(item.generation_judged for item in figures),
         trained_in=number(item.trained_in for item in figures),

@@ -18,6 +18,7 @@ from lammps_dpgen.report.calibration import audit
 from lammps_dpgen.report.campaign_tables import campaign_summary
 from lammps_dpgen.report.costs import measured_seconds, sessions
 from lammps_dpgen.report.record import RunRecord, rms
+from lammps_dpgen.report.selections import selections, selections_text
 from lammps_dpgen.store.run_folder import RunFolder, write_whole
 from lammps_dpgen.strict_json import plain
 
@@ -33,6 +34,7 @@ OWN_KEYS = (
     "force_rmse_basis",
     "failed_last_fifth",
     "audit",
+    "selections",
     "seconds",
     "failed_labels",
     "md_steps",
@@ -59,7 +61,8 @@ def summarise(record: RunRecord) -> dict[str, Any]:
         labels, generations, pauses, rollbacks; force_rmse_first, force_rmse_last, force_rmse_random (eV/Å, None:
         unknown) and force_rmse_basis, which says on what they were measured; failed_last_fifth: looks that failed in
         the last 20 % of the MD steps; audit: accurate frames that were audited, how many of them have a force error
-        above hi (misses), their rate and its 95 % interval (low, high), None without an audit; seconds by part
+        above hi (misses), their rate and its 95 % interval (low, high), None without an audit; selections: counts of
+        the offered frames by what became of them, None without a selection; seconds by part
         (None: no session came to its end); sessions, and how many of them were killed; md_steps; what
         ``summary_extra.json`` adds beyond these. Of a campaign also stages, trajectories by state, and walkers.
     """
@@ -77,6 +80,7 @@ def summarise(record: RunRecord) -> dict[str, Any]:
         "force_rmse_basis": basis,
         "failed_last_fifth": None if looks is None else looks.failed_in_last(LATE),
         "audit": _audit(record),
+        "selections": selections(record.events),
         "seconds": measured_seconds(record.events),
         "failed_labels": record.counts.failures,
         "md_steps": None if looks is None else int(looks.done[-1] - looks.done[0]),
@@ -159,6 +163,8 @@ def summary_rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
         rate, low, high = (100 * checked[key] for key in ("rate", "low", "high"))
         text = f"{checked['misses']} of {checked['audited']} accurate frames with an error above hi"
         rows.insert(-1, ("audit", f"{text}: {rate:.1f} % (95 %: {low:.1f} to {high:.1f} %)"))
+    if (counts := summary.get("selections")) is not None:
+        rows.insert(1, ("selection", selections_text(counts)))
     if summary.get("sessions", 1) > 1:
         rows.append(("sessions", f"{summary['sessions']}, {summary['sessions_killed_or_running']} without an end"))
     return rows + extra_rows(summary)

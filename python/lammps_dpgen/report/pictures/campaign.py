@@ -105,15 +105,19 @@ def _stages(axes: Axes, rounds: Sequence[RoundFigures], *, named: bool) -> None:
         )
 
 
-def samples(chosen: Sequence[Sample], window: tuple[float, float] | None) -> Figure | None:
-    """Draw the deviation of a few trajectories, one small panel each, all on one scale."""
+def samples(campaign: CampaignRecord, window: tuple[float, float] | None) -> Figure | None:
+    """Draw the deviation of a few trajectories, one small panel each, all on one scale.
+
+    `window` (eV/Å) is that of stages that do not tell theirs.
+    """
+    chosen = campaign.samples
     if not chosen:
         return None
     columns = min(2, len(chosen))
     n_rows = math.ceil(len(chosen) / columns)
     figure, grid = canvas(n_rows, columns, 0.6 + 1.45 * n_rows, sharey=True)
     for axes, sample in zip(grid.flat, chosen, strict=False):
-        _sample(axes, sample, window)
+        _sample(axes, sample, campaign.window_of(sample.trajectory.stage) or window)
     for axes in grid.flat[len(chosen) :]:
         axes.set_axis_off()
     for axes in grid[:, 0]:

@@ -11,13 +11,13 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from lammps_dpgen.frame import FloatArray
-from lammps_dpgen.report.calibration import calibrate, judged
+from lammps_dpgen.report.calibration import Fit, calibrate, judged
 from lammps_dpgen.report.label_arrays import LabelArrays
-from lammps_dpgen.report.pictures.style import BLUE, GREY, MANY, ORANGE, RED, canvas, density, plain_log
+from lammps_dpgen.report.pictures.style import BLACK, BLUE, GREY, MANY, ORANGE, PINK, RED, canvas, density, plain_log
 from lammps_dpgen.report.record import Parity, RunRecord, rms
 
 
-def error_of_labels(record: RunRecord) -> Figure | None:
+def error_of_labels(record: RunRecord, fit: Fit | None) -> Figure | None:
     """Draw the largest force error of each label against the deviation that chose it; None without judged labels."""
     labels = record.labels
     known = judged(labels) & (labels.max_devi_f > 0) & (labels.force_error_max > 0)
@@ -34,10 +34,22 @@ def error_of_labels(record: RunRecord) -> Figure | None:
     axes.plot([low, high], [low, high], color=GREY, lw=1, ls="--", label="error = deviation")
     axes.set(xlim=(left, right), ylim=(low, high))
     plain_log(axes.xaxis, axes.yaxis)
-    _quarters(axes, record)
+    _quarters(axes, record, None if fit is None else fit.target)
+    if fit is not None:
+        _fit(axes, fit, float(x.min()), float(x.max()))
     axes.set(xlabel="max_devi_f when the frame was taken  (eV/Å)", ylabel="largest force error of an atom  (eV/Å)")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=3)
     return figure
+
+
+def _fit(axes: Axes, fit: Fit, first: float, last: float) -> None:
+    """Draw the typical error and the one that few labels exceed: over the data, and thin where they are continued."""
+    names: tuple[str | None, str | None] = ("typical error", f"{100 * fit.confidence:g} % of the errors are below")
+    for ends, width in (((first, last), 1.6), (axes.get_xlim(), 0.6)):
+        deviation = np.geomspace(*ends, 100)
+        axes.plot(deviation, fit.relation.typical(deviation), color=BLUE, lw=width, label=names[0])
+        axes.plot(deviation, fit.relation.quantile(deviation, fit.confidence), color=PINK, lw=width, label=names[1])
+        names = (None, None)
 
 
 def _points(axes: Axes, figure: Figure, labels: LabelArrays, known: NDArray[np.bool_]) -> None:
@@ -58,16 +70,18 @@ def _points(axes: Axes, figure: Figure, labels: LabelArrays, known: NDArray[np.b
         figure.colorbar(dots, ax=axes, ticks=ticks, label="generation that judged", pad=0.01, aspect=35)
 
 
-def _quarters(axes: Axes, record: RunRecord) -> None:
+def _quarters(axes: Axes, record: RunRecord, target: float | None) -> None:
     if record.window is None:
         return
-    lo, hi = record.window
-    for line in (axes.axvline, axes.axhline):
-        line(lo, color=ORANGE, lw=1)
-        line(hi, color=RED, lw=1)
-    axes.plot([], [], color=ORANGE, lw=1, label=f"lo = {lo:g}")
-    axes.plot([], [], color=RED, lw=1, label=f"hi = {hi:g}")
-    counts = calibrate(record.labels, record.window)
+    counts = calibrate(record.labels, record.window, target)
+    for name, bound, error, colour in zip(
+        ("lo", "hi"), record.window, (counts.bound, counts.bad), (ORANGE, RED), strict=True
+    ):
+        axes.axvline(bound, color=colour, lw=1, label=f"{name} = {bound:.3g}")
+        if target is None:
+            axes.axhline(error, color=colour, lw=1)
+    if target is not None:
+        axes.axhline(target, color=BLACK, lw=1, ls=":", label=f"target = {target:g}")
     corners = {
         (0.01, 0.985, "left", "top"): f"missed: {counts.misses}",
         (0.99, 0.985, "right", "top"): f"rightly doubted: {counts.hits}",

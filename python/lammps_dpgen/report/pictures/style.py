@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 BLUE, SKY, GREEN, ORANGE, RED, PINK, GREY = "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#6b7280"
+BLACK = "#111827"
 #: Accurate, candidate, failed.
 CLASS_COLOURS = (GREEN, ORANGE, RED)
 MODEL_COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, RED, "#8c6d00", GREY)
