@@ -268,6 +268,20 @@ def import_data(
 
 
 @app.command()
+def convert(
+    param: Annotated[Path, typer.Argument(metavar="PARAM", help="DP-GEN's param.json.")],
+    machine: Annotated[Path | None, typer.Argument(metavar="[MACHINE]", help="DP-GEN's machine.json.")] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to make; it must not be there.")] = Path(
+        "campaign.yaml"
+    ),
+) -> None:
+    """Turn an input of DP-GEN into a campaign, and say what became of every key."""
+    from lammps_dpgen.cli.convert import run_convert
+
+    run_convert(param, machine, output)
+
+
+@app.command()
 def report(run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")]) -> None:
     """Write report.html of a run, also while it goes on."""
     from lammps_dpgen.cli.report import write_report

@@ -1,0 +1,90 @@
+"""What of DP-GEN's machine.json a campaign can use: the command and the cores of a label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lammps_dpgen.convert.account import Account, Keys
+
+_SECTIONS = ("train", "model_devi", "fp")
+_JOB = "the campaign is one MPI job: ask for it in the job script of 'mpirun lammps-dpgen run'"
+_VERSIONS = {
+    "api_version": "says how DP-GEN reads the file",
+    "deepmd_version": "the DeePMD-kit of this Python environment is used",
+    "deepmd_path": "the DeePMD-kit of this Python environment is used",
+}
+_COMMANDS = {
+    "train": "the trainer runs the DeePMD-kit of this Python environment",
+    "model_devi": "LAMMPS runs inside the campaign, on the ranks of mpirun",
+}
+
+
+@dataclass(frozen=True)
+class FpMachine:
+    """How labels were computed.
+
+    Attributes
+    ----------
+    command
+        Shell line, None where there is none.
+    threads
+        Cores of one label, None where there is no number.
+    """
+
+    command: str | None = None
+    threads: int | None = None
+
+
+def fp_machine(data: Mapping[str, Any] | None, account: Account) -> FpMachine:
+    """Return what the section ``fp`` says, in DP-GEN's present form or the flat one of its old versions.
+
+    Values of other sections are read by nobody: some are passwords.
+    """
+    if data is None:
+        return FpMachine()
+    top = Keys(data, account, "machine: ")
+    found = FpMachine()
+    for name in _SECTIONS:
+        for number, (section, place) in enumerate(top.sections(name)):
+            machine = _section(name, section, place, account)
+            if name == "fp" and number == 0:
+                found = machine
+    command = top.changed("fp_command", "labeler.settings.command", "no shell runs it") or found.command
+    top.left_all(_VERSIONS)
+    for name, remark in _COMMANDS.items():
+        top.left(f"{name}_command", remark)
+    resources = data.get("fp_resources")
+    threads = found.threads
+    if isinstance(resources, Mapping):
+        threads = _cores(resources)
+        top.changed("fp_resources", "labeler.threads", "nodes times cores; all else is for the job script")
+    top.unknown(_JOB)
+    return FpMachine(command, threads)
+
+
+def _section(name: str, data: Mapping[str, Any], place: str, account: Account) -> FpMachine:
+    keys = Keys(data, account, place)
+    command = None
+    if name == "fp":
+        command = keys.changed("command", "labeler.settings.command", "no shell runs it")
+    else:
+        keys.left("command", _COMMANDS[name])
+    threads = None
+    for inner in ("machine", "resources"):
+        for section, inner_place in keys.sections(inner):
+            values = Keys(section, account, inner_place)
+            if name == "fp" and inner == "resources":
+                threads = _cores(section)
+                values.carried("number_node", "labeler.threads", "nodes times cores")
+                values.carried("cpu_per_node", "labeler.threads", "nodes times cores")
+            values.unknown(_JOB)
+    keys.unknown(_JOB)
+    return FpMachine(command, threads)
+
+
+def _cores(resources: Mapping[str, Any]) -> int | None:
+    nodes = resources.get("number_node", resources.get("numb_node", 1))
+    cores = resources.get("cpu_per_node", resources.get("task_per_node"))
+    return int(nodes) * int(cores) if isinstance(cores, int) and isinstance(nodes, int) else None
