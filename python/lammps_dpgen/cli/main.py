@@ -156,6 +156,20 @@ def md(
     raise typer.Exit(run_md(script, config, session.variables, debug=session.debug))
 
 
+@app.command(name="run")
+def campaign(
+    context: typer.Context,
+    config: Annotated[Path, typer.Argument(help="Configuration of the campaign (YAML).")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what it would do and cost, and refuse what cannot work.")
+    ] = False,
+) -> None:
+    """Start a campaign or go on with one; under mpirun with many walkers."""
+    from lammps_dpgen.cli.run import run_run
+
+    raise typer.Exit(run_run(config, dry_run=dry_run, debug=context.ensure_object(Session).debug))
+
+
 @app.command()
 def bootstrap(config: Annotated[Path, typer.Argument(help="Configuration of the bootstrap (YAML).")]) -> None:
     """Label initial structures and train generation 0."""

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 from lammps_dpgen.config.learn import LearnConfig
 from lammps_dpgen.ensemble import Ensemble
 from lammps_dpgen.frame import Frame
-from lammps_dpgen.geometry import closest_contact
-from lammps_dpgen.learning.ensembles import largest_force
+from lammps_dpgen.learning.ensembles import beyond_sanity
 from lammps_dpgen.learning.interrupts import Interrupts
 from lammps_dpgen.learning.learner import Learner
 from lammps_dpgen.learning.logbook import Logbook
@@ -106,7 +105,7 @@ class LearningDesk:
         candidates = [frame_of(frame, "md", self.generation_number) for frame in pause.candidates]
         failed = None if pause.failed is None else frame_of(pause.failed, "md", self.generation_number)
         self._note_pause(pause, candidates, failed)
-        limit = self._limit_reached()
+        limit = self.learner.limit_reached(time.monotonic() - self._started)
         if limit:
             return self._end(limit)
         reaction = trajectory.react(
@@ -114,7 +113,7 @@ class LearningDesk:
                 reason=pause.reason,
                 step=pause.step,
                 n_candidates=len(candidates),
-                failed_is_sane=failed is not None and not self._insane(failed),
+                failed_is_sane=failed is not None and not beyond_sanity(self.ensemble, failed, self._config),
                 safe_points=walker.safe_points,
                 refusal=walker.refusal,
                 every=walker.every,
@@ -219,26 +218,6 @@ class LearningDesk:
             n_dropped=pause.n_dropped,
             max_devi_f=worst.origin.max_devi_f,
         )
-
-    def _insane(self, frame: Frame) -> str:
-        """Return why a failed frame is not worth a label; empty if it is."""
-        assert self.learner.ensemble is not None
-        limits = self._config.safe_points.sanity
-        contact = closest_contact(frame, limits.min_distance or self._config.selection.min_distance)
-        if contact is not None:
-            return contact.describe(frame)
-        force = largest_force(self.learner.ensemble, frame)
-        return f"a force of {force:.1f} eV/Å" if force > limits.max_force else ""
-
-    def _limit_reached(self) -> str:
-        limits = self._config.limits
-        if self.learner.labels_left() == 0:
-            return f"limit of {limits.labels} labels reached"
-        if limits.generations is not None and self.generation_number >= limits.generations:
-            return f"limit of {limits.generations} generations reached"
-        if limits.wall_time is not None and time.monotonic() - self._started > limits.wall_time:
-            return f"limit of {limits.wall_time:.0f} s wall time reached"
-        return ""
 
     def _end(self, why: str) -> Orders:
         self.view.message(why)

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lammps_dpgen.config.learning import LearningConfig
 from lammps_dpgen.ensemble import Ensemble
 from lammps_dpgen.frame import Frame, LabelledFrame
+from lammps_dpgen.geometry import closest_contact
 from lammps_dpgen.store.records import Generation
 from lammps_dpgen.store.run_folder import RunFolder
 
@@ -68,3 +70,22 @@ def largest_force(ensemble: Ensemble, frame: Frame) -> float:
     mean = ensemble.predict(frame).forces.mean(axis=0)
     largest = float(np.linalg.norm(mean, axis=1).max())
     return largest if np.isfinite(largest) else float("inf")
+
+
+def beyond_sanity(ensemble: Ensemble, frame: Frame, config: LearningConfig) -> str:
+    """Return why a failed frame is not worth a label; empty if it is."""
+    limits = config.safe_points.sanity
+    contact = closest_contact(frame, limits.min_distance or config.selection.min_distance)
+    if contact is not None:
+        return contact.describe(frame)
+    force = largest_force(ensemble, frame)
+    return f"a force of {force:.1f} eV/Å" if force > limits.max_force else ""
+
+
+def jump(old: Ensemble | None, new: Ensemble, frame: Frame) -> tuple[float, float]:
+    """How far model 1 moved on a frame: energy per atom (eV), largest force change (eV/Å); NaN without an old one."""
+    if old is None:
+        return float("nan"), float("nan")
+    before, after = (models.predict(frame, n_models=1) for models in (old, new))
+    energy = float(after.energies[0] - before.energies[0]) / frame.n_atoms
+    return energy, float(np.linalg.norm(after.forces[0] - before.forces[0], axis=1).max())

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lammps_dpgen.config.learn import LearnConfig
+from lammps_dpgen.config.learning import LearningConfig
 from lammps_dpgen.ensemble import Ensemble
 from lammps_dpgen.errors import LearningError
 from lammps_dpgen.execution.base import Executor
@@ -20,14 +20,14 @@ from lammps_dpgen.frame import Frame, LabelledFrame
 from lammps_dpgen.learning.bootstrap import Bootstrap
 from lammps_dpgen.learning.checks import check_part
 from lammps_dpgen.learning.descriptor import Descriptor
-from lammps_dpgen.learning.ensembles import open_ensemble
+from lammps_dpgen.learning.ensembles import jump, open_ensemble
 from lammps_dpgen.learning.generations import FINAL, TrainedGeneration, publish_generation, train_generation
 from lammps_dpgen.learning.judge import Judge
 from lammps_dpgen.learning.labels import POLL_INTERVAL, LabelResult, label_frames
 from lammps_dpgen.learning.learned_frames import LearnedFrames
 from lammps_dpgen.learning.logbook import Logbook
 from lammps_dpgen.learning.models import adopt_models, link_generation
-from lammps_dpgen.learning.selection import select
+from lammps_dpgen.learning.selection import Selection, select
 from lammps_dpgen.learning.training_progress import TrainingProgress
 from lammps_dpgen.learning.workers import label_executor, training_executor
 from lammps_dpgen.monitor.view import View
@@ -56,13 +56,19 @@ class Learner:
         The share of it that :meth:`learn` spent.
     on_model
         Called with the file of each new model, while others may still be in training and none has been accepted.
+    selection
+        What the last round took from the frames that it was offered; None before the first.
+    meanwhile
+        Called again and again while it waits for labels and trainings; may raise to end them.
     """
 
-    def __init__(self, config: LearnConfig, run: RunFolder, ledger: Ledger, logbook: Logbook, view: View) -> None:
+    def __init__(self, config: LearningConfig, run: RunFolder, ledger: Ledger, logbook: Logbook, view: View) -> None:
         self.config, self.run, self.ledger, self.logbook, self.view = config, run, ledger, logbook, view
         self.seconds: dict[str, float] = {"labels": 0.0, "training": 0.0}
         self.seconds_in_rounds = 0.0
         self.on_model: Callable[[Path], None] = lambda model: None
+        self.selection: Selection | None = None
+        self.meanwhile: Callable[[], None] = lambda: None
         self.generation: Generation | None = None
         self.ensemble: Ensemble | None = None
         self._previous: Ensemble | None = None
@@ -201,25 +207,33 @@ class Learner:
 
     def jump(self, frame: Frame) -> tuple[float, float]:
         """How far the last training moved model 1 on a frame: energy per atom (eV), largest force change (eV/Å)."""
-        if self.ensemble is None or self._previous is None:
-            return float("nan"), float("nan")
-        old, new = (models.predict(frame, n_models=1) for models in (self._previous, self.ensemble))
-        energy = float(new.energies[0] - old.energies[0]) / frame.n_atoms
-        return energy, float(np.linalg.norm(new.forces[0] - old.forces[0], axis=1).max())
+        return (float("nan"), float("nan")) if self.ensemble is None else jump(self._previous, self.ensemble, frame)
 
     def labels_left(self) -> int | None:
         """How many labels the limit leaves; None without a limit."""
         limit = self.config.limits.labels
         return None if limit is None else max(0, limit - self.ledger.counts().labels)
 
+    def limit_reached(self, elapsed: float) -> str:
+        """Return which limit of the configuration ends the learning now, after `elapsed` seconds; empty: none."""
+        limits = self.config.limits
+        if self.labels_left() == 0:
+            return f"limit of {limits.labels} labels reached"
+        if limits.generations is not None and self.generation and self.generation.number >= limits.generations:
+            return f"limit of {limits.generations} generations reached"
+        if limits.wall_time is not None and elapsed > limits.wall_time:
+            return f"limit of {limits.wall_time:.0f} s wall time reached"
+        return ""
+
     def _first_generation(self, labels: Executor, trainings: Executor) -> Generation:
         begin = time.monotonic()
         boot = self.config.bootstrap(has_labels=self.ledger.counts().labels > 0)
         if boot is not None:
-            if not boot.structures:  # no frame will be labelled now that would show whether the labeler works
-                self._check_parts(labels, trainings)
+            if not any(map(boot.is_initial, boot.structures)):
+                self._check_parts(labels, trainings)  # no frame will be labelled now that would show whether it works
             self.view.phase("bootstrap", "labels and models of the initial structures and imported frames")
-            generation = Bootstrap(boot, self.run, self.ledger, self.logbook, self.view).make(labels, trainings)
+            first = Bootstrap(boot, self.run, self.ledger, self.logbook, self.view, sleep=self._wait)
+            generation = first.make(labels, trainings)
         elif self.config.initial_models:
             self._check_parts(labels, trainings)
             generation = adopt_models(self.ledger, self.run, self.config.initial_models, self.config.type_map)
@@ -259,6 +273,7 @@ class Learner:
             descriptors=self._descriptors,
         )
         self.ledger.add_frames(selection.frames)
+        self.selection = selection
         self.logbook.write(
             "selection",
             step,
@@ -405,6 +420,7 @@ class Learner:
 
     def _wait(self) -> None:
         self.view.tick()
+        self.meanwhile()
         time.sleep(POLL_INTERVAL)
 
     def _wait_for_training(self) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lammps_dpgen.config.learning import SafePoints
 
@@ -64,6 +65,10 @@ class Reaction:
     give_up: str = ""
 
 
+#: What :meth:`Trajectory.to_json` keeps.
+_MEMORY = ("returns", "farthest", "tries", "replays", "origin", "every")
+
+
 class Trajectory:
     """Remembers how far a trajectory has come, and how often it failed there.
 
@@ -87,6 +92,17 @@ class Trajectory:
         self._replays = 0
         self._origin: int | None = None  # position from which the replay under way began
         self._every = 1
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what it remembers as plain data, for a walker that resumes the trajectory elsewhere."""
+        return {name: getattr(self, f"_{name}") for name in _MEMORY}
+
+    def recall(self, memory: Mapping[str, Any]) -> Trajectory:
+        """Take over what another one remembered (:meth:`to_json`)."""
+        for name in _MEMORY:
+            setattr(self, f"_{name}", memory[name])
+        self._returns = [(int(since), int(discarded)) for since, discarded in memory["returns"]]
+        return self
 
     def react(self, now: Situation) -> Reaction:
         """Decide what follows a pause."""
