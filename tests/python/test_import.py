@@ -11,7 +11,7 @@ import yaml
 from ledger_records import make_frame, make_label
 
 from lammps_dpgen.cli.main import main
-from lammps_dpgen.config import LearnConfig, load_config
+from lammps_dpgen.config import CampaignConfig, LearnConfig, load_config
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.records import StoredLabel
 from lammps_dpgen.store.run_folder import RunFolder
@@ -61,6 +61,25 @@ def labels(run: Path) -> dict[float, StoredLabel]:
 
 def run_import(config: Path, *words: str | Path) -> int:
     return main(["import", str(config.parent / "run"), "-c", str(config), *map(str, words)])
+
+
+def test_into_a_campaign(source: RunFolder, config: Path, tmp_path: Path) -> None:
+    """Labels are the start of a campaign as of a learning run; its file is told by its stages."""
+    content = yaml.safe_load(config.read_text())
+    del content["fix"]
+    content["structures"] = [{"name": "fcc", "generator": "prototype", "element": "Al"}]
+    content["initial_structures"] = []
+    content["stages"] = [{"name": "warm", "trajectories": 1, "temperatures": 300, "time": 1}]
+    campaign = tmp_path / "campaign.yaml"
+    campaign.write_text(yaml.safe_dump(content))
+    data = tmp_path / "data"
+    assert main(["export", str(source.path), "-o", str(data)]) == 0
+    assert run_import(campaign, data, "--same-settings") == 0
+    assert labels(tmp_path / "run").keys() == labels(source.path).keys()
+    with Ledger.open(
+        RunFolder(tmp_path / "run").ledger, config_hash=load_config(campaign, CampaignConfig).config_hash()
+    ):
+        pass
 
 
 @pytest.mark.parametrize("form", ["deepmd/npy", "deepmd/npy/mixed", "extxyz"])

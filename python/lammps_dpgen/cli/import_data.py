@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from pydantic import ConfigDict
 
 from lammps_dpgen.cli.parallel import refuse_launcher
-from lammps_dpgen.config import LearnConfig, load_config
+from lammps_dpgen.config import CampaignConfig, LearnConfig, load_config
+from lammps_dpgen.config.base import Section
+from lammps_dpgen.config.learning import LearningConfig
 from lammps_dpgen.errors import ConfigError
 from lammps_dpgen.frame import FloatArray, Frame, FrameOrigin, Label
 from lammps_dpgen.learning.logbook import Logbook
@@ -42,7 +45,7 @@ def run_import(folder: Path, config: Path, sources: Sequence[Path], *, same_sett
         The run folder is in use, cannot be written, or belongs to another configuration.
     """
     refuse_launcher("import")
-    settings = load_config(config, LearnConfig)
+    settings = _configuration(config)
     if RunFolder(folder).path.resolve() != settings.run_folder.resolve():
         raise ConfigError(
             f"{config} is the configuration of {settings.run_folder}, not of {folder}; name its run folder"
@@ -64,7 +67,21 @@ def run_import(folder: Path, config: Path, sources: Sequence[Path], *, same_sett
     print(f"{n_new} labelled frames imported into {folder}, {len(found) - n_new} were known already")
 
 
-def _labelled(source: Path, config: LearnConfig, wanted: str, same_settings: bool) -> Iterator[tuple[Frame, Label]]:
+class _Kind(Section):
+    """What tells the file of a campaign from that of a learning run."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    stages: Any = None
+
+
+def _configuration(path: Path) -> LearningConfig:
+    """Return the configuration of a campaign or of a learning run, whichever the file is."""
+    campaign = load_config(path, _Kind).stages is not None
+    return load_config(path, CampaignConfig) if campaign else load_config(path, LearnConfig)
+
+
+def _labelled(source: Path, config: LearningConfig, wanted: str, same_settings: bool) -> Iterator[tuple[Frame, Label]]:
     """Return the frames of a file or folder with their labels."""
     if not source.exists():
         raise ConfigError(f"{source}: no such file or folder")
