@@ -97,6 +97,16 @@ class ErrorRelation:
         return float(self.centre * np.exp((b * height - z * root) / rise))
 
     @property
+    def scatter_factor(self) -> float:
+        """The scatter within a generation as a factor of one standard deviation."""
+        return float(np.exp(self.scatter))
+
+    @property
+    def between_factor(self) -> float:
+        """The scatter between generations as a factor of one standard deviation."""
+        return float(np.exp(self.between))
+
+    @property
     def _variance(self) -> float:
         return self.scatter**2 + self.between**2 + self.offset_error**2
 

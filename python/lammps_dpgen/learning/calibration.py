@@ -37,6 +37,7 @@ class TrustCalibration:
         self._window = start
         self._relation: ErrorRelation | None = None
         self._reason = "start"
+        self._generation = 0
 
     @property
     def window(self) -> tuple[float, float]:
@@ -58,10 +59,11 @@ class TrustCalibration:
         Labels without deviation or error, such as those of the bootstrap, do not count, nor do those whose deviation
         is that of other models than their error.
         """
-        judged = [label for label in labels if _is_judged(label)]
+        judged = [label for label in labels if label.is_judged]
         deviation = np.array([label.max_devi_f for label in judged], dtype=np.float64)
         error = np.array([label.force_error_max for label in judged], dtype=np.float64)
         generation = np.array([label.generation_judged for label in judged], dtype=np.int64)
+        self._generation = int(generation.max(initial=-1)) + 1
         self._relation = fit_relation(deviation, error, generation, half_life=self._settings.half_life)
         self._window, self._reason = self._choose(deviation)
         return self._window
@@ -76,6 +78,7 @@ class TrustCalibration:
             "target": settings.target,
             "confidence": settings.confidence,
             "half_life": settings.half_life,
+            "generation": self._generation,  # the first one that the window is for
             "reason": self._reason,
             "n": 0,
         }
@@ -129,8 +132,3 @@ class TrustCalibration:
             lo = settings.lowest
             limits.append(f"lowest is {settings.lowest:g} eV/Å")
         return (lo, max(hi, LEAST_RATIO * lo)), limits
-
-
-def _is_judged(label: LabelFigures) -> bool:
-    known = None not in (label.max_devi_f, label.force_error_max, label.generation_judged)
-    return known and label.generation in (-1, label.generation_judged)

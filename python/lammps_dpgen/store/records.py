@@ -89,6 +89,12 @@ class LabelFigures(NamedTuple):
     code: str
     generation: int
 
+    @property
+    def is_judged(self) -> bool:
+        """Whether there are a deviation and an error, and of the same models."""
+        known = None not in (self.max_devi_f, self.force_error_max, self.generation_judged)
+        return known and self.generation in (-1, self.generation_judged)
+
 
 @dataclass(frozen=True)
 class StoredFailure:
