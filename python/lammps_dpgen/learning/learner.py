@@ -19,7 +19,6 @@ from lammps_dpgen.execution.base import Executor
 from lammps_dpgen.frame import Frame, LabelledFrame
 from lammps_dpgen.learning.bootstrap import Bootstrap
 from lammps_dpgen.learning.checks import check_part
-from lammps_dpgen.learning.descriptor import Descriptor
 from lammps_dpgen.learning.ensembles import jump, open_ensemble
 from lammps_dpgen.learning.generations import FINAL, TrainedGeneration, publish_generation, train_generation
 from lammps_dpgen.learning.judge import Judge
@@ -27,6 +26,7 @@ from lammps_dpgen.learning.labels import POLL_INTERVAL, LabelResult, label_frame
 from lammps_dpgen.learning.learned_frames import LearnedFrames
 from lammps_dpgen.learning.logbook import Logbook
 from lammps_dpgen.learning.models import adopt_models, link_generation
+from lammps_dpgen.learning.second_look import SecondLook, TrustBounds
 from lammps_dpgen.learning.selection import Selection, select
 from lammps_dpgen.learning.training_progress import TrainingProgress
 from lammps_dpgen.learning.workers import label_executor, training_executor
@@ -74,7 +74,6 @@ class Learner:
         self._previous: Ensemble | None = None
         self._stack = ExitStack()
         self._learned = LearnedFrames(config.selection)
-        self._descriptors: dict[str, Descriptor] = {}
         self._labels: Executor | None = None
         self._trainings: Executor | None = None
         self._counts: Counter[str] = Counter()
@@ -113,7 +112,14 @@ class Learner:
             if self._untrained():
                 self._train("resume")
 
-    def learn(self, frames: Sequence[Frame], reason: str, step: int, audits: Sequence[Frame] = ()) -> bool:
+    def learn(
+        self,
+        frames: Sequence[Frame],
+        reason: str,
+        step: int,
+        audits: Sequence[Frame] = (),
+        bounds: TrustBounds | None = None,
+    ) -> bool:
         """Label the best of the offered frames and train a generation on them.
 
         Parameters
@@ -121,7 +127,11 @@ class Learner:
         frames
             Candidates, and failed frames that are worth a label.
         audits
-            Accurate frames, drawn at random, that are labelled in any case: they show what the window misses.
+            Accurate frames, drawn at random, that are labelled in any case: they show what the window misses. Those
+            that older models than the newest trusted are left out, since it is the newest whose error is measured.
+        bounds
+            Frames that older models judged are judged again, and dropped where they are accurate by these bounds.
+            None: they are taken as they are.
 
         Returns
         -------
@@ -135,16 +145,19 @@ class Learner:
         """
         before = sum(self.seconds.values())
         try:
-            return self._round(frames, reason, step, audits)
+            return self._round(frames, reason, step, audits, bounds)
         finally:
             self.seconds_in_rounds += sum(self.seconds.values()) - before
 
-    def _round(self, frames: Sequence[Frame], reason: str, step: int, audits: Sequence[Frame]) -> bool:
-        chosen = self._select(frames, step)
+    def _round(
+        self, frames: Sequence[Frame], reason: str, step: int, audits: Sequence[Frame], bounds: TrustBounds | None
+    ) -> bool:
+        chosen = self._select(frames, step, bounds)
         if not chosen:
             return False
-        aside = self._set_aside(audits)
-        audited = [frame for frame in audits if frame.hash not in aside]
+        assert self.generation is not None
+        aside, number = self._set_aside(audits), self.generation.number
+        audited = [frame for frame in audits if frame.hash not in aside and frame.origin.generation == number]
         self.ledger.add_frames(audited)
         chosen += audited
         self._label(chosen)
@@ -256,7 +269,7 @@ class Learner:
     def _untrained(self) -> list[StoredLabel]:
         return self.ledger.labels(self.config.labeler.settings_hash, untrained=True)
 
-    def _select(self, frames: Sequence[Frame], step: int) -> list[Frame]:
+    def _select(self, frames: Sequence[Frame], step: int, bounds: TrustBounds | None) -> list[Frame]:
         settings = self.config.selection
         left = self.labels_left()
         if left is not None and left < settings.batch:
@@ -270,7 +283,7 @@ class Learner:
             rng=rng,
             labelled=self._learned,
             already=self._set_aside(frames),
-            descriptors=self._descriptors,
+            second_look=self._second_look(bounds),
         )
         self.ledger.add_frames(selection.frames)
         self.selection = selection
@@ -279,11 +292,18 @@ class Learner:
             step,
             n_offered=selection.n_offered,
             n_duplicates=selection.n_duplicates,
+            n_trusted=selection.n_trusted,
+            n_too_large=selection.n_too_large,
             n_bad_box=selection.n_bad_box,
             n_too_close=selection.n_too_close,
             n_selected=selection.n_selected,
         )
         return selection.frames
+
+    def _second_look(self, bounds: TrustBounds | None) -> SecondLook | None:
+        if bounds is None or self.ensemble is None or self.generation is None:
+            return None
+        return SecondLook(self.ensemble, self.generation.number, bounds, meanwhile=self._meanwhile)
 
     def _set_aside(self, frames: Sequence[Frame]) -> set[str]:
         """Return the hashes of those frames whose label failed before."""
@@ -419,9 +439,12 @@ class Learner:
             self.view.message(f"training of model {data['index']} rejected: {data['cause']}")
 
     def _wait(self) -> None:
+        self._meanwhile()
+        time.sleep(POLL_INTERVAL)
+
+    def _meanwhile(self) -> None:
         self.view.tick()
         self.meanwhile()
-        time.sleep(POLL_INTERVAL)
 
     def _wait_for_training(self) -> None:
         if self._progress is not None:
