@@ -13,6 +13,7 @@ from lammps_dpgen.config.stage import Stage
 from lammps_dpgen.errors import ConfigError, DpgenError, MissingPartError, StructureError
 from lammps_dpgen.frame import Frame
 from lammps_dpgen.geometry import closest_contact
+from lammps_dpgen.learning.selection import bad_box
 from lammps_dpgen.sampling.base import Sampler, TrajectoryPlan
 from lammps_dpgen.structures.sources import frames_of_sources
 
@@ -107,21 +108,24 @@ def _forecast_stage(stage: Stage, starts: tuple[Frame, ...], config: CampaignCon
 
 
 def _check_frames(config: CampaignConfig, frames: Sequence[Frame]) -> Iterator[Finding]:
-    """Yield what is wrong with the structures of a source, each problem once."""
-    limit, least = config.selection.max_atoms, config.selection.min_distance
+    """Yield why structures of a source can never be labelled, the first one of each reason."""
+    selection = config.selection
+    seen: set[str] = set()
     for frame in frames:
-        if frame.n_atoms > limit:
-            yield Finding(
-                "structures",
-                f"{frame.origin.structure} has {frame.n_atoms} atoms, and frames with more than {limit} are never "
-                "labelled (selection.max_atoms): take smaller cells, or raise it if the labeler can afford that",
-            )
-            break
-    for frame in frames:
-        contact = closest_contact(frame, least)
-        if contact is not None:
-            yield Finding("structures", f"{frame.origin.structure}: {contact.describe(frame)} (selection.min_distance)")
-            break
+        contact = closest_contact(frame, selection.min_distance)
+        box = bad_box(frame, selection.box)
+        problems = {
+            "selection.max_atoms": f"{frame.n_atoms} atoms, {selection.max_atoms} are allowed; take a smaller cell"
+            if frame.n_atoms > selection.max_atoms
+            else None,
+            "selection.min_distance": None if contact is None else contact.describe(frame),
+            "selection.box": box,
+        }
+        for key, problem in problems.items():
+            if problem is not None and key not in seen:
+                seen.add(key)
+                name = frame.origin.structure
+                yield Finding("structures", f"{name} and all like it are never labelled ({key}): {problem}")
 
 
 def _check_stage(config: CampaignConfig, found: StageForecast) -> Iterator[Finding]:
