@@ -13,7 +13,7 @@ from ledger_records import SETTINGS, make_label
 
 from lammps_dpgen.config.selection import SelectionSettings
 from lammps_dpgen.frame import Frame
-from lammps_dpgen.learning import near_duplicates
+from lammps_dpgen.learning import learned_frames, near_duplicates
 from lammps_dpgen.learning.descriptor import as_matrix, describe
 from lammps_dpgen.learning.growing_rows import GrowingRows
 from lammps_dpgen.learning.learned_frames import DescriptorTable, LearnedFrames
@@ -128,7 +128,7 @@ class TestLearnedFrames:
         assert read == [1, 0]  # only the new one
         assert len(learned) == 3
         assert learned.has_near(replace(frames[3], positions=frames[3].positions + 0.005))
-        assert learned.distances([describe(frames[3])])[0] == pytest.approx(0.0, abs=1e-4)
+        assert learned.compare([frames[3]])[1][0] == pytest.approx(0.0, abs=1e-4)
 
     def test_a_frame_counts_once(self) -> None:
         learned = LearnedFrames(SelectionSettings())
@@ -140,4 +140,26 @@ class TestLearnedFrames:
         learned.add([crystal(1)])
         assert crystal(1).hash in learned
         with pytest.raises(ValueError, match="farthest_point only"):
-            learned.distances([describe(crystal(1))])
+            learned.compare([crystal(1)])
+
+    def test_candidates_that_stay_are_compared_with_new_labels_only(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        labelled = [crystal(seed, n_magnesium=seed % 3) for seed in range(9)]
+        candidates = [crystal(100 + seed, n_magnesium=seed % 3) for seed in range(6)]
+        learned, fresh = LearnedFrames(SelectionSettings()), LearnedFrames(SelectionSettings())
+        asked: list[tuple[int, int]] = []
+        original = learned_frames._nearest_rows
+        monkeypatch.setattr(
+            learned_frames,
+            "_nearest_rows",
+            lambda frames, rows, squares: asked.append((len(frames), len(rows))) or original(frames, rows, squares),
+        )
+        learned.add(labelled[:6])
+        learned.compare(candidates[:4])
+        learned.add(labelled[6:])
+        asked.clear()
+        rows, distances = learned.compare(candidates[1:])
+        assert asked == [(3, 1), (3, 2), (2, 3), (2, 6)]  # three of before with the new labels, two new ones with all
+        fresh.add(labelled)
+        same_rows, same = fresh.compare(candidates[1:])
+        np.testing.assert_array_equal(rows, same_rows)
+        np.testing.assert_allclose(distances, same, rtol=1e-6)

@@ -27,7 +27,7 @@ def crystal(a: float = 4.05, rattle: float = 0.0, seed: int = 0, element: str = 
 
 def choose(frames: list[Frame], seed: int = 1, **settings: object) -> Selection:
     labelled = settings.pop("labelled", [])
-    rest = {k: settings.pop(k) for k in ("already", "descriptors") if k in settings}
+    rest = {k: settings.pop(k) for k in ("already",) if k in settings}
     valid = SelectionSettings.model_validate(settings)
     learned = LearnedFrames(valid)
     learned.add(labelled)  # type: ignore[arg-type]
@@ -159,14 +159,17 @@ class TestSelect:
         assert choose([pair(1.0)], min_distance=0.9).n_selected == 1
         assert choose([pair(1.0)], min_distance=1.1).n_too_close == 1
 
-    def test_memory_of_descriptors(self) -> None:
-        """A caller's memory changes nothing but the work."""
-        frames = [crystal(rattle=0.2, seed=s) for s in range(6)]
-        memory: dict[str, object] = {}
-        first = choose(frames, 2, batch=2, labelled=frames[:1], descriptors=memory)
-        assert set(memory) == {f.hash for f in frames[1:]}  # the first one is a duplicate
-        again = choose(frames, 2, batch=2, labelled=frames[:1], descriptors=memory)
-        assert [f.hash for f in first.frames] == [f.hash for f in again.frames]
+    def test_memory_of_candidates(self) -> None:
+        """A memory that has seen the candidates before, and fewer labels, changes nothing but the work."""
+        frames = [crystal(rattle=0.2, seed=s) for s in range(8)]
+        settings = SelectionSettings(batch=2)
+        learned = LearnedFrames(settings)
+        learned.add(frames[:1])
+        select(frames[2:], settings=settings, rng=np.random.default_rng(1), labelled=learned)
+        learned.add(frames[1:2])
+        again = select(frames[2:], settings=settings, rng=np.random.default_rng(2), labelled=learned)
+        fresh = choose(frames[2:], 2, batch=2, labelled=frames[:2])
+        assert [f.hash for f in again.frames] == [f.hash for f in fresh.frames]
 
     def test_empty_offer(self) -> None:
         assert choose([], labelled=[crystal()]) == Selection([])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ from lammps_dpgen.learning.growing_rows import GrowingRows
 from lammps_dpgen.learning.near_duplicates import NearDuplicates
 from lammps_dpgen.store.ledger import Ledger
 
+#: Pairs of elements, centre and neighbour, that a descriptor tells of.
+Pairs = tuple[tuple[str, str], ...]
 #: Distances that are held at once while the nearest are sought.
 _DISTANCES = 1 << 21
 
@@ -21,8 +23,10 @@ _DISTANCES = 1 << 21
 class LearnedFrames:
     """The labelled frames, as far as they decide which further ones are worth a label.
 
-    A frame takes 12 bytes per atom and, where the method is "farthest_point", 152 bytes per ordered pair of its
-    elements: 100,000 frames of 32 atoms and two elements take some 100 MB.
+    Of the candidates that it was asked about last it remembers how far they are from these frames, so that a pool of
+    candidates is compared with new labels only. A frame takes 12 bytes per atom and, where the method is
+    "farthest_point", 152 bytes per ordered pair of its elements: 100,000 frames of 32 atoms and two elements take some
+    100 MB.
 
     Parameters
     ----------
@@ -35,6 +39,8 @@ class LearnedFrames:
         self._descriptors = DescriptorTable() if settings.method == "farthest_point" else None
         self._hashes: set[bytes] = set()
         self._last = 0
+        self._candidates: dict[str, tuple[Descriptor, float]] = {}
+        self._compared: dict[Pairs, int] = {}
 
     def add(self, frames: Iterable[Frame]) -> None:
         """Remember frames."""
@@ -51,11 +57,29 @@ class LearnedFrames:
         """Tell whether a frame is a near duplicate of one of these."""
         return self._near.has(frame)
 
-    def distances(self, descriptors: Sequence[Descriptor]) -> FloatArray:
-        """Return how far each frame is from the nearest of these, infinite where there are none."""
+    def compare(self, candidates: Sequence[Frame]) -> tuple[FloatArray, FloatArray]:
+        """Describe frames, and say how far each is from the nearest of these.
+
+        Returns
+        -------
+        descriptors
+            ``[n, d]``, a row per frame.
+        distances
+            ``[n]``, infinite where there are no labelled frames.
+        """
         if self._descriptors is None:
             raise ValueError("descriptors are kept for the method farthest_point only")
-        return self._descriptors.nearest(descriptors)
+        before, table = self._candidates, self._descriptors
+        descriptors = [before[f.hash][0] if f.hash in before else describe(f) for f in candidates]
+        distances = np.array([before[f.hash][1] if f.hash in before else np.inf for f in candidates])
+        old = np.array([f.hash in before for f in candidates], dtype=bool)
+        for group, since in ((old, self._compared), (~old, {})):
+            chosen = [descriptors[i] for i in np.flatnonzero(group)]
+            distances[group] = np.minimum(distances[group], table.nearest(chosen, since))
+        known = zip(descriptors, distances.tolist(), strict=True)
+        self._candidates = {frame.hash: pair for frame, pair in zip(candidates, known, strict=True)}
+        self._compared = table.sizes()
+        return as_matrix(descriptors), distances
 
     def __contains__(self, frame_hash: str) -> bool:
         return bytes.fromhex(frame_hash) in self._hashes
@@ -76,7 +100,7 @@ class DescriptorTable:
     """Descriptors of very many frames, by the elements that the frames have."""
 
     def __init__(self) -> None:
-        self._groups: dict[tuple[tuple[str, str], ...], tuple[GrowingRows, GrowingRows]] = {}
+        self._groups: dict[Pairs, tuple[GrowingRows, GrowingRows]] = {}
 
     def add(self, descriptor: Descriptor) -> None:
         """Remember a descriptor."""
@@ -88,15 +112,29 @@ class DescriptorTable:
         rows.append(row[None])
         squares.append([row @ row])
 
-    def nearest(self, descriptors: Sequence[Descriptor]) -> FloatArray:
-        """Return how far each descriptor is from the nearest one remembered; a pair that one lacks counts as zeros."""
+    def sizes(self) -> dict[Pairs, int]:
+        """Return how many descriptors there are by the elements of their frames."""
+        return {pairs: len(rows) for pairs, (rows, _) in self._groups.items()}
+
+    def nearest(self, descriptors: Sequence[Descriptor], since: Mapping[Pairs, int] | None = None) -> FloatArray:
+        """Return how far each descriptor is from the nearest one remembered; a pair that one lacks counts as zeros.
+
+        Parameters
+        ----------
+        since
+            What `sizes` returned before: only what was added afterwards is looked at. None: all.
+        """
         nearest = np.full(len(descriptors), np.inf)
         if not descriptors:
             return nearest
         whole = (as_matrix(descriptors) ** 2).sum(axis=1)
-        for pairs, (rows, squares) in self._groups.items():
+        for pairs, (all_rows, all_squares) in self._groups.items():
+            first = (since or {}).get(pairs, 0)
+            rows, squares = all_rows.rows[first:], all_squares.rows[first:]
+            if not len(rows):
+                continue
             candidates = np.array([_row(descriptor, pairs) for descriptor in descriptors])
-            best = rows.rows[_nearest_rows(candidates.astype(np.float32), rows.rows, squares.rows)]
+            best = rows[_nearest_rows(candidates.astype(np.float32), rows, squares)]
             # Elements that these frames do not have add the whole of their part of the descriptor.
             missing = np.maximum(0.0, whole - (candidates**2).sum(axis=1))
             nearest = np.minimum(nearest, np.sqrt(((candidates - best) ** 2).sum(axis=1) + missing))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, MutableMapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +12,7 @@ from lammps_dpgen.config.selection import BoxGuard, SelectionSettings
 from lammps_dpgen.errors import ConfigError
 from lammps_dpgen.frame import Frame
 from lammps_dpgen.geometry import closest_contact
-from lammps_dpgen.learning.descriptor import Descriptor, as_matrix, describe, farthest_points
+from lammps_dpgen.learning.descriptor import farthest_points
 from lammps_dpgen.learning.learned_frames import LearnedFrames
 from lammps_dpgen.learning.near_duplicates import NearDuplicates
 
@@ -54,7 +54,6 @@ def select(
     rng: np.random.Generator,
     labelled: LearnedFrames | None = None,
     already: Collection[str] = (),
-    descriptors: MutableMapping[str, Descriptor] | None = None,
     second_look: Callable[[Frame], tuple[Frame, str]] | None = None,
 ) -> Selection:
     """Choose at most ``settings.batch`` frames.
@@ -65,11 +64,9 @@ def select(
         The offer, in the order it was taken.
     labelled
         Frames with a label: near duplicates of them are dropped, and the farthest point method keeps away from them.
+        None: there are none.
     already
         Hashes of further frames that must not be taken again, such as those that were set aside.
-    descriptors
-        Descriptors by frame hash that the last call has left. It is left with those of the frames offered now: what
-        is offered again and again is described once. None: all are computed now.
     second_look
         Returns a frame as the newest models see it, and why it needs no label any more, empty if it does; asked last,
         of frames that nothing else speaks against. None: the frames are taken as they are.
@@ -79,7 +76,6 @@ def select(
     Selection
         The same for the same frames and the same state of `rng`.
     """
-    memory = {} if descriptors is None else descriptors
     known = LearnedFrames(settings) if labelled is None else labelled
     good, dropped, counts = _screened(frames, settings, known, already, second_look or _as_it_is)
     chosen = list(range(len(good)))
@@ -87,11 +83,7 @@ def select(
         if settings.method == "random":
             chosen = sorted(int(i) for i in rng.choice(len(good), settings.batch, replace=False))
         else:
-            found = {frame.hash: memory.get(frame.hash) or describe(frame) for frame in good}
-            rows = as_matrix(list(found.values()))
-            chosen = farthest_points(rows, known.distances(list(found.values())), settings.batch, rng)
-            memory.clear()
-            memory.update(found)
+            chosen = farthest_points(*known.compare(good), settings.batch, rng)
     return Selection([good[i] for i in chosen], dropped, n_offered=len(frames), **counts)
 
 
