@@ -143,7 +143,7 @@ def _one_value(field: dict[str, Any]) -> str:
     if "enum" in field or "const" in field:
         return ", ".join(f"`{value}`" for value in field.get("enum", [field.get("const")]))
     if "pattern" in field:
-        return "duration"
+        return str(field.get("description", "duration"))
     kind = str(field.get("type", "any value"))
     if kind == "array":
         item = field.get("items", {})
