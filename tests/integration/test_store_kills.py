@@ -99,7 +99,7 @@ def judge(story: Story) -> str:
     acknowledged = [line.split() for line in (story.folder.path / "acknowledged.log").read_text().splitlines()]
     with Ledger.open(story.folder.ledger, config_hash=None) as ledger:
         frames, labels, failures = ledger.frames(), ledger.labels(), ledger.failures()
-        generations, counts = ledger.generations(), ledger.counts()
+        generations, counts, trajectories = ledger.generations(), ledger.counts(), ledger.trajectories()
     recorded = Counter(stored.frame_hash for stored in labels)
 
     # Every recorded label is there exactly once, was computed by the labeler, and is right to the last bit.
@@ -113,13 +113,23 @@ def judge(story: Story) -> str:
     assert [stored.hash for stored in frames] == [
         harmonic.make_frame(story.seed, number).hash for number in range(len(frames))
     ]
-    possible = {stored.hash for stored in frames if harmonic.can_be_labelled(stored.frame)}
+    wanted = [stored for number, stored in enumerate(frames) if harmonic.is_wanted(number)]
+    possible = {stored.hash for stored in wanted if harmonic.can_be_labelled(stored.frame)}
     assert recorded.keys() == possible == energies.keys()
     assert Counter(failure.frame_hash for failure in failures) == Counter(
-        stored.hash for stored in frames if stored.hash not in possible
+        stored.hash for stored in wanted if stored.hash not in possible
     )
-    states = {"offered": 0, "selected": 0, "labelled": len(possible), "set_aside": len(failures), "dropped": 0}
-    assert counts.frames == states
+    states = {"offered": 0, "selected": 0, "labelled": len(possible), "set_aside": len(failures)}
+    assert counts.frames == states | {"dropped": len(frames) - len(wanted)}
+
+    # Each trajectory was planned once, offered its own frames, and was begun again after a kill only.
+    assert [record.index for record in trajectories] == list(range(len(trajectories)))
+    assert {record.state for record in trajectories} == {"done"}
+    assert all(record.attempts >= 1 and record.ended is not None for record in trajectories)
+    assert sum(record.attempts - 1 for record in trajectories) <= story.kills
+    per_trajectory = len(frames) // len(trajectories)
+    of = [stored.frame.origin.trajectory for stored in frames]
+    assert of == [record.number for record in trajectories for _ in range(per_trajectory)]
     assert all(new == "True" for _, new in acknowledged)
     assert set(Counter(frame_hash for frame_hash, _ in acknowledged).values()) == {1}
     before: set[str] = set()
@@ -152,7 +162,7 @@ def judge(story: Story) -> str:
     return (
         f"seed {story.seed}: {story.kills} kills ({story.at_work} at work, {story.broken_transactions} inside a "
         f"transaction), {len(labels)} labels, {len(failures)} failures, {repeated} computed twice, "
-        f"{len(generations)} generations, {taken_over} locks taken over"
+        f"{len(generations)} generations, {len(trajectories)} trajectories, {taken_over} locks taken over"
     )
 
 

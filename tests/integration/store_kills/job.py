@@ -1,4 +1,4 @@
-"""A learning run without MD and training: frames come in, are labelled and recorded, generations follow.
+"""A campaign without MD and training: trajectories offer frames, which are labelled and recorded; generations follow.
 
 Usage: job.py FOLDER SEED. Goes on with what the folder holds; ends when the file FOLDER/enough exists and every frame
 has its label or its failure.
@@ -9,14 +9,15 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from dataclasses import replace
 
 import harmonic
 
 from lammps_dpgen.execution.base import Outcome, Task
 from lammps_dpgen.execution.local import LocalExecutor
-from lammps_dpgen.frame import Label
+from lammps_dpgen.frame import FrameOrigin, Label
 from lammps_dpgen.store.ledger import Ledger
-from lammps_dpgen.store.records import Generation, ModelRecord
+from lammps_dpgen.store.records import Generation, ModelRecord, TrajectoryRecord
 from lammps_dpgen.store.run_folder import RunFolder
 
 CONFIG_HASH = "kills"
@@ -41,17 +42,42 @@ class Job:
                     self.at_work = True
                     print("at work", flush=True)
             if self.executor.open_tasks == 0:
-                if (self.folder.path / "enough").exists():
+                self._end_trajectory()
+                if (self.folder.path / "enough").exists() and not self._open_trajectories():
                     return
-                self._add_frames()
+                self._go_on_with_trajectory()
                 self._submit()
             self.folder.write_status({"frames": dict(self.ledger.counts().frames)})
             time.sleep(0.001)
 
-    def _add_frames(self) -> None:
-        known = sum(self.ledger.counts().frames.values())
-        frames = [harmonic.make_frame(self.seed, number) for number in range(known, known + BATCH)]
-        self.ledger.add_frames([*frames, frames[0]])
+    def _open_trajectories(self) -> list[TrajectoryRecord]:
+        return self.ledger.trajectories(states=("waiting", "running"))
+
+    def _go_on_with_trajectory(self) -> None:
+        """Begin the next trajectory, or the one again that a kill has ended; offer its frames, and select from them."""
+        if not self._open_trajectories():
+            index = len(self.ledger.trajectories())
+            self.ledger.add_trajectories([TrajectoryRecord("springs", 1, index, "cluster", 100, self.seed)] * 2)
+        (record,) = self._open_trajectories()
+        attempts = record.attempts + 1
+        self.ledger.update_trajectory(record.number, state="running", attempts=attempts, walker=self.life)
+        numbers = range(BATCH * record.index, BATCH * (record.index + 1))
+        origin = FrameOrigin("md", trajectory=record.number)
+        frames = [replace(harmonic.make_frame(self.seed, number), origin=origin) for number in numbers]
+        hashes = self.ledger.add_frames([*frames, frames[0]], "offered")
+        states = self.ledger.frame_states(hashes)
+        offered = [pair for pair in zip(numbers, hashes, strict=False) if states[pair[1]] == "offered"]
+        self.ledger.set_frame_states(
+            (frame_hash, "selected" if harmonic.is_wanted(number) else "dropped", "") for number, frame_hash in offered
+        )
+
+    def _end_trajectory(self) -> None:
+        """End the trajectory whose frames all have what they get."""
+        for record in self.ledger.trajectories(states=("running",)):
+            numbers = range(BATCH * record.index, BATCH * (record.index + 1))
+            states = self.ledger.frame_states(harmonic.make_frame(self.seed, number).hash for number in numbers)
+            if len(states) == BATCH and not {"offered", "selected"} & set(states.values()):
+                self.ledger.update_trajectory(record.number, state="done", step=100, candidate=BATCH)
 
     def _submit(self) -> None:
         for stored in self.ledger.frames("selected"):
