@@ -279,6 +279,8 @@ class TestBadInput:
             ({"model_devi_engine": "gromacs"}, "explores with LAMMPS"),
             ({"fp_style": 3}, "fp_style is 3"),
             ({"model_devi_jobs": [{"sys_idx": [9]}]}, "names system 9, but sys_configs has 4"),
+            ({"model_devi_jobs": [{"sys_idx": [0], "ensemble": "nvt", "nsteps": 9}]}, "neither temps nor a template"),
+            ({"model_devi_jobs": [{"sys_idx": [0], "ens": "npx", "nsteps": 9, "Ts": [1]}]}, "ensemble 'npx'"),
             ({"model_devi_f_trust_lo": [0.1]}, "none for system 2"),
             ({"fp_skip_bad_box": "length:3"}, "criterion 'length'"),
         ],

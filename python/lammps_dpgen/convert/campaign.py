@@ -24,6 +24,7 @@ _REQUIRED: Mapping[str, type | tuple[type, ...]] = {
     "sys_configs": list,
     "model_devi_jobs": list,
     "default_training_param": (dict, list),
+    "model_devi_dt": (int, float),
     "model_devi_f_trust_lo": (int, float, list, dict),
     "model_devi_f_trust_hi": (int, float, list, dict),
     "fp_style": str,

@@ -192,9 +192,10 @@ def _sampler(job: Keys, common: Common) -> dict[str, Any]:
         return _template(job)
     job.left("rev_mat", "belongs to a template")
     defaults = common.param
-    ensemble = _ENSEMBLES.get(str(job.carried(job.first("ensemble", "ens"), "stages[].ensemble")), "nvt")
-    timestep = job.changed("dt", "stages[].timestep", "fs instead of ps") or defaults.get("model_devi_dt") or 0.001
-    steps = job.changed("nsteps", "stages[].time", "ps instead of steps") or 1000
+    _check(job)
+    ensemble = _ENSEMBLES[job.carried(job.first("ensemble", "ens"), "stages[].ensemble")]
+    timestep = job.changed("dt", "stages[].timestep", "fs instead of ps") or defaults["model_devi_dt"]
+    steps = job.changed("nsteps", "stages[].time", "ps instead of steps")
     settings: dict[str, Any] = {"ensemble": ensemble, "temperatures": _listed(job, ("temps", "Ts"), "temperatures")}
     pressures = job.first("press", "Ps")
     if ensemble.startswith("npt"):
@@ -215,6 +216,22 @@ def _sampler(job: Keys, common: Common) -> dict[str, Any]:
     if lines:
         settings["lammps"] = "".join(f"{line}\n" for line in lines)
     return settings
+
+
+def _check(job: Keys) -> None:
+    """Refuse a job without a template that lacks what DP-GEN needs.
+
+    Raises
+    ------
+    ConfigError
+        A key is missing, or the ensemble is none of DP-GEN's.
+    """
+    for names in (("ensemble", "ens"), ("nsteps",), ("temps", "Ts")):
+        if job.get(job.first(*names)) is None:
+            raise ConfigError(f"an entry of model_devi_jobs has neither {names[0]} nor a template; add it")
+    ensemble = job.get(job.first("ensemble", "ens"))
+    if ensemble not in _ENSEMBLES:
+        raise ConfigError(f"model_devi_jobs: ensemble {ensemble!r}; DP-GEN's are {', '.join(_ENSEMBLES)}")
 
 
 def _template(job: Keys) -> dict[str, Any]:
