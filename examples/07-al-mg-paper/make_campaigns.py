@@ -144,10 +144,10 @@ def most_labels(rows: list[dict[str, str]]) -> int:
 def campaign(system: System, trust: tuple[float, float]) -> str:
     """Return the campaign of a system."""
     rows = read_table(system.table)
-    number = system.table.split("_")[0].upper()
+    source = f"Table {system.table.split('_')[0].upper()} (Phys. Rev. Materials 3, 023804)"
     potcars = ", ".join(f"{element}: {element}" for element in system.elements)
     return f"""\
-# The published exploration of {"-".join(system.elements)}, a stage per row of Table {number}: Phys. Rev. Materials 3, 023804 (2019).
+# The published exploration of {"-".join(system.elements)}: a stage per row of {source}.
 # Made by make_campaigns.py; README.md says what is the paper's, what is of DP-GEN's published inputs, what is inferred.
 run_folder: run-{system.name}
 type_map: [{", ".join(system.elements)}]
