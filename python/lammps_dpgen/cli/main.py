@@ -156,6 +156,22 @@ def md(
     raise typer.Exit(run_md(script, config, session.variables, debug=session.debug))
 
 
+@app.command()
+def init(
+    template: Annotated[
+        Literal["quick", "lammps", "vasp", "gpaw"],
+        typer.Option("--template", "-t", help="The labeler; quick: a potential for DFT, and a few minutes in all."),
+    ] = "quick",
+    output: Annotated[Path, typer.Option("--output", "-o", help="File to make; it must not be there.")] = Path(
+        "campaign.yaml"
+    ),
+) -> None:
+    """Write a commented campaign to begin with."""
+    from lammps_dpgen.cli.init import run_init
+
+    run_init(template, output)
+
+
 @app.command(name="run")
 def campaign(
     context: typer.Context,
