@@ -67,6 +67,8 @@ class FixDpgen : public Fix {
   /// Looks every n steps from now on; n >= 1.
   void set_every(int n);
   int every() const;
+  /// Another window of max_devi_f (eV/A) from the next look on.
+  void set_trust(double lo, double hi);
   /// Opens the models at the same paths again and decides anew at the next setup whether the pair style's forces are
   /// model 1's.
   void reload_models();

@@ -109,6 +109,13 @@ void FixDpgen::set_every(int n)
   peratom_freq = n;
 }
 
+void FixDpgen::set_trust(double lo, double hi)
+{
+  if (!(0.0 < lo && lo < hi))
+    error->all(FLERR, "Fix dpgen {}: trust window {} {} eV/A; lo must be above 0 and below hi", id, lo, hi);
+  state_->options.trust.force = {lo / force_factor(), hi / force_factor()};
+}
+
 int FixDpgen::every() const
 {
   return state_->every;

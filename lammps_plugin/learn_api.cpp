@@ -119,6 +119,16 @@ int dpgen_lend_models(void *lmp, void *ensemble)
   });
 }
 
+int dpgen_set_trust(void *lmp, double lo, double hi)
+{
+  return guarded([&] {
+    if (!(0.0 < lo && lo < hi))
+      throw dpgen::InputError("a trust window has 0 < lo < hi; got " + std::to_string(lo) + " " + std::to_string(hi));
+    fix_of(lmp).set_trust(lo, hi);
+    return 0;
+  });
+}
+
 int dpgen_reload_models(void *lmp)
 {
   return guarded([&] {

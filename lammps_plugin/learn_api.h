@@ -39,6 +39,8 @@ DPGEN_API int dpgen_set_every(void *lmp, int n);
 /// learning fix shares them, instead of loading its own, whenever it is defined or reloads its models and its files
 /// have the same content; until other ones are lent, or null. They serve one LAMMPS instance at a time.
 DPGEN_API int dpgen_lend_models(void *lmp, void *ensemble);
+/// The trust window of max_devi_f (eV/A) of the learning fix is lo, hi from its next look on.
+DPGEN_API int dpgen_set_trust(void *lmp, double lo, double hi);
 /// The learning fix loads its models again from the same paths.
 DPGEN_API int dpgen_reload_models(void *lmp);
 /// Arguments of the pair_style command of the present pair style, such as "deepmd models/0.pb".

@@ -29,6 +29,7 @@ from lammps_dpgen.campaign.pool import Pool
 from lammps_dpgen.campaign.post import ControllerPost
 from lammps_dpgen.campaign.roster import Roster
 from lammps_dpgen.campaign.stages import StageRun, policy_of
+from lammps_dpgen.campaign.trust_windows import TrustWindows
 from lammps_dpgen.config.campaign import CampaignConfig
 from lammps_dpgen.config.stage import Stage
 from lammps_dpgen.frame import Frame
@@ -80,6 +81,7 @@ class Controller:
         self._pauses = self._rollbacks = 0
         self.roster = Roster(post.n_walkers)
         self._pool = Pool(ledger, config.selection.batch)
+        self._windows = TrustWindows(ledger, logbook)
         self._stage: StageRun | None = None
         self._generations_of_stage = 0
         self._learnt_in_round = False
@@ -270,6 +272,7 @@ class Controller:
             self._generations_of_stage += 1
             self._learnt_in_round = True
             number = self._adopt_generation().generation
+            self._windows.follow(run.stage.trust)
             self._logbook.write("learning", step, stage=run.stage.name, round=run.round, generation=number)
         self._answer(learnt)
         run.release_parked()
@@ -287,13 +290,15 @@ class Controller:
     def _answer(self, learnt: bool) -> None:
         """Tell walkers that wait, and those that are under way with older models, what there is now."""
         assert self._models is not None
+        assert self._stage is not None
+        window = self._windows.window(self._stage.stage.trust)
         for walker in self.roster.waiting():
-            self._post.send(Swap(self._models) if learnt else Resume(), walker)
+            self._post.send(Swap(self._models, window) if learnt else Resume(), walker)
             self.roster.resumes(walker)
         if learnt:
             for walker in self.roster.in_md():
                 if self.roster[walker].generation < self._models.generation:
-                    self._post.send(Swap(self._models), walker)
+                    self._post.send(Swap(self._models, window), walker)
 
     # ---- the post ----------------------------------------------------------------------------------------------------
 
@@ -417,7 +422,7 @@ class Controller:
                 return
             plan = stage.plan_of(record)
             restart = newest_restart(self._run.trajectory_of(record.number)) if stage.sampler.resumable else None
-            trust = stage.stage.trust
+            lo, hi = self._windows.window(stage.stage.trust)
             self._post.send(
                 Explore(
                     number=record.number,
@@ -430,12 +435,13 @@ class Controller:
                     models=models,
                     every=stage.stage.every,
                     candidates=stage.stage.candidates,
-                    keywords=f"trust {trust.lo:g} {trust.hi:g} {stage.stage.fix}".rstrip(),
+                    trust=(lo, hi),
+                    keywords=stage.stage.fix,
                     policy=policy_of(record) if restart is not None else None,
                 ),
                 walker,
             )
-            self.roster.takes(walker, record, models.generation, (trust.lo, trust.hi))
+            self.roster.takes(walker, record, models.generation, (lo, hi))
 
     # ---- the view ----------------------------------------------------------------------------------------------------
 

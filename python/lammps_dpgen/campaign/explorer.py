@@ -13,6 +13,7 @@ import numpy as np
 
 from lammps_dpgen.campaign.messages import Explore
 from lammps_dpgen.campaign.remote_desk import RemoteDesk
+from lammps_dpgen.campaign.search import Search
 from lammps_dpgen.campaign.shelf import ModelShelf
 from lammps_dpgen.config.campaign import CampaignConfig
 from lammps_dpgen.ensemble import EnsemblePrediction, ModelDeviation
@@ -39,8 +40,8 @@ class Explorer:
     ----------
     step
         Where the trajectory is.
-    looked_after
-        Seconds until the first look; NaN before it.
+    first_look
+        When the first look was (monotonic clock, s); NaN before it.
     deviation_seconds, pause_seconds
         Wall time of looks and pauses.
     """
@@ -63,7 +64,8 @@ class Explorer:
         self.restart = None if task.restart is None else Path(task.restart)
         self.safe_interval = LOOKS_PER_RESTART * task.every
         self.step = 0
-        self.looked_after = float("nan")
+        self._search: Search | None = None
+        self.first_look = float("nan")
         self.deviation_seconds = self.pause_seconds = 0.0
 
     @property
@@ -77,13 +79,12 @@ class Explorer:
             number += 1
             log = self.folder / f"model_devi.{number}.out"
         return (
-            f"{task.every} {links} types {' '.join(self.type_map)} {task.keywords} stop candidates {task.candidates} "
-            f"out_file {log} frames none"
+            f"{task.every} {links} types {' '.join(self.type_map)} trust {task.trust[0]:.8g} {task.trust[1]:.8g} "
+            f"{task.keywords} stop candidates {task.candidates} out_file {log} frames none"
         )
 
     def run_lammps(self, script: Path, variables: Mapping[str, list[str]]) -> None:
         """Run a script in a fresh LAMMPS instance until it has ended, was parked or was stopped."""
-        begin = time.monotonic()
         with _working_in(self.folder):
             session = LammpsSession(self.comm, FIX_ID, self.folder / "log.lammps", self.models, variables)
             walker = Walker(
@@ -109,7 +110,7 @@ class Explorer:
                 self.step = session.step
                 self.deviation_seconds += walker.deviation_seconds
                 self.pause_seconds += walker.pause_seconds
-                self.looked_after = walker.first_look - begin
+                self.first_look = walker.first_look
                 session.close()
         if walker.looks == 0:
             raise LearningError(
@@ -117,8 +118,22 @@ class Explorer:
             )
 
     def look(self, frame: Frame, step: int) -> ModelDeviation:
-        """Judge a configuration of a search that does not use LAMMPS."""
-        raise NotImplementedError
+        """Judge a configuration of a search that does not use LAMMPS; may wait for new models."""
+        begin = time.monotonic()
+        if self._search is None:
+            self._search = Search(self.comm, self._config, self._task, self._desk, self._shelf)
+            self.first_look = begin
+        self.step = step
+        try:
+            return self._search.look(frame, step)
+        finally:
+            self.deviation_seconds = self._search.deviation_seconds
+            self.pause_seconds = self._search.pause_seconds
+
+    def close(self) -> None:
+        """Hand over what a search without LAMMPS still holds; the sampler has returned."""
+        if self._search is not None:
+            self._search.rest()
 
     def predict(self, frame: Frame, n_models: int = 1) -> EnsemblePrediction:
         """Return what the first `n_models` of the current models say about a frame."""

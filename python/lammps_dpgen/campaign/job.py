@@ -113,7 +113,6 @@ class Office:
             with ExitStack() as stack:
                 self._open_and_run(stack)
         except BaseException as error:
-            import traceback; traceback.print_exc()
             self._error = error
 
     def _open_and_run(self, stack: ExitStack) -> None:

@@ -143,8 +143,10 @@ class Explore:
         Of the trajectory, in the ledger.
     restart
         LAMMPS restart file to go on from; None: from the start of the plan.
+    trust
+        Window of max_devi_f (eV/Å).
     keywords
-        Of fix dpgen: trust window and the stage's own.
+        Further ones of fix dpgen.
     policy
         What an earlier walker remembered, see :class:`Ended`.
     """
@@ -159,15 +161,23 @@ class Explore:
     models: Models
     every: int
     candidates: int
+    trust: tuple[float, float]
     keywords: str
     policy: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Swap:
-    """New models: the answer to :class:`Learn`, or news for a walker under way."""
+    """New models: the answer to :class:`Learn`, or news for a walker under way.
+
+    Attributes
+    ----------
+    trust
+        Window of max_devi_f for them (eV/Å).
+    """
 
     models: Models
+    trust: tuple[float, float]
 
 
 @dataclass(frozen=True)

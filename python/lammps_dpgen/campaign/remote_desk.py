@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,17 @@ if TYPE_CHECKING:
 REPORT_INTERVAL = 1.0
 
 
+@dataclass(frozen=True)
+class Held:
+    """What a walker holds when it pauses, why, and at which step."""
+
+    reason: str
+    step: int
+    candidates: Sequence[Frame]
+    failed: Frame | None = None
+    n_dropped: int = 0
+
+
 class RemoteDesk:
     """On the leader of a walker, for one trajectory.
 
@@ -58,6 +69,8 @@ class RemoteDesk:
         What was seen so far.
     outcome, cause
         How the trajectory leaves the walker, and why.
+    models
+        Files of the generation in use.
     audits
         Accurate frames drawn at random that are still to be handed over.
     """
@@ -81,6 +94,7 @@ class RemoteDesk:
         self._interrupt_told = False
         self._old: Ensemble | None = None
         self._policy: Trajectory | None = None
+        self.models = task.models
         self.looks = Looks()
         self.outcome: Outcome = "done"
         self.cause = ""
@@ -114,12 +128,15 @@ class RemoteDesk:
 
     def note_look(self, look: _core.Look) -> None:
         """Count a look; the controller hears of it now and then."""
-        deviation = look.deviation.max_f
-        self.looks.add(look.frame_class, deviation)
+        self.count(look.frame_class, look.deviation.max_f, look.step, look.last_step)
+
+    def count(self, frame_class: str, max_devi_f: float, step: int, last_step: int) -> None:
+        """Count a look by its class, with the deviation in eV/Å."""
+        self.looks.add(frame_class, max_devi_f)
         now = time.monotonic()
         if now - self._reported > REPORT_INTERVAL:
             self._reported = now
-            self._post.send(Progress(self._post.walker, look.step, look.last_step, deviation))
+            self._post.send(Progress(self._post.walker, step, last_step, max_devi_f))
 
     def wants_pause(self) -> bool:
         """Tell whether the controller has written: new models, or the end of the campaign."""
@@ -162,16 +179,22 @@ class RemoteDesk:
         self, pause: _core.Pause, walker: WalkerState, trajectory: Trajectory, audits: Sequence[Frame]
     ) -> Orders:
         """Say what follows a pause; where new models are needed, wait for them."""
-        candidates = [self._described(frame_of(frame, "md", self._generation)) for frame in pause.candidates]
         self.audits = tuple(map(self._described, audits))
-        if pause.reason == "requested":
-            return self._obey(pause.step, candidates, walker)
-        failed = None if pause.failed is None else self._described(frame_of(pause.failed, "md", self._generation))
-        self._note_pause(pause, candidates, failed)
+        candidates = [frame_of(frame, "md", self._generation) for frame in pause.candidates]
+        failed = None if pause.failed is None else frame_of(pause.failed, "md", self._generation)
+        return self.decide_on(Held(pause.reason, pause.step, candidates, failed, pause.n_dropped), walker, trajectory)
+
+    def decide_on(self, held: Held, walker: WalkerState, trajectory: Trajectory) -> Orders:
+        """Say what follows a pause in which these frames are held."""
+        candidates = [self._described(frame) for frame in held.candidates]
+        failed = None if held.failed is None else self._described(held.failed)
+        if held.reason == "requested":
+            return self._obey(candidates, walker)
+        self._note_pause(held, candidates, failed)
         reaction = trajectory.react(
             Situation(
-                reason=pause.reason,
-                step=pause.step,
+                reason=held.reason,
+                step=held.step,
                 n_candidates=len(candidates),
                 failed_is_sane=failed is not None and not beyond_sanity(self._ensemble, failed, self._config),
                 safe_points=walker.safe_points,
@@ -185,23 +208,26 @@ class RemoteDesk:
         if not reaction.learn:
             return Orders(rollback=reaction.rollback, every=reaction.every)
         offered = [*candidates, failed] if reaction.use_failed and failed is not None else candidates
-        answer = self._ask(pause, offered)
-        orders = Orders(rollback=reaction.rollback, every=reaction.every)
-        return self._follow(answer, orders)
+        answer = self._ask(held, offered)
+        return self._follow(answer, Orders(rollback=reaction.rollback, every=reaction.every))
 
     def take_rest(self, pause: _core.Pause, audits: Sequence[Frame]) -> None:
         """Hand over what is held when the script is over."""
-        self._offer([self._described(frame_of(frame, "md", self._generation)) for frame in pause.candidates])
+        self.hand_over([frame_of(frame, "md", self._generation) for frame in pause.candidates], audits)
+
+    def hand_over(self, candidates: Iterable[Frame], audits: Iterable[Frame]) -> None:
+        """Give the controller candidates; audits go with the letter that the trajectory has ended."""
+        self._offer([self._described(frame) for frame in candidates])
         self.audits = tuple(map(self._described, audits))
 
-    def _ask(self, pause: _core.Pause, offered: Iterable[Frame]) -> ToWalker:
+    def _ask(self, held: Held, offered: Iterable[Frame]) -> ToWalker:
         """Hand frames over and sleep until there is an answer.
 
         What the controller wrote before it knew of this pause answers it as well; it will not write again.
         """
         resumable = self._parked is not None
         self._post.send(
-            Learn(self._post.walker, pause.reason, pause.step, self._generation, tuple(offered), self.audits, resumable)
+            Learn(self._post.walker, held.reason, held.step, self._generation, tuple(offered), self.audits, resumable)
         )
         self.audits = ()
         letter, self._letter = self._letter, None
@@ -216,7 +242,7 @@ class RemoteDesk:
                 return letter
             time.sleep(NAP)
 
-    def _obey(self, step: int, candidates: Sequence[Frame], walker: WalkerState) -> Orders:
+    def _obey(self, candidates: Sequence[Frame], walker: WalkerState) -> Orders:
         """Follow what the controller wrote while MD was under way; nothing was wrong with the frame at hand."""
         self._offer(candidates)
         letter, self._letter = self._letter, None
@@ -230,7 +256,8 @@ class RemoteDesk:
         if isinstance(letter, Swap):
             self._old, self._ensemble = self._ensemble, self._take_models(letter.models)
             self._generation = letter.models.generation
-            return replace(orders, swap_to=letter.models.hashes)
+            self.models = letter.models
+            return replace(orders, swap_to=letter.models.hashes, trust=letter.trust)
         if isinstance(letter, Park):
             return replace(orders, park=self._parked, end=self._leave("parked", "waits for new models"))
         if isinstance(letter, Stop) and letter.park:
@@ -260,14 +287,14 @@ class RemoteDesk:
         )
         return replace(frame, origin=origin)
 
-    def _note_pause(self, pause: _core.Pause, candidates: Sequence[Frame], failed: Frame | None) -> None:
+    def _note_pause(self, held: Held, candidates: Sequence[Frame], failed: Frame | None) -> None:
         worst = failed if failed is not None else max(candidates, key=lambda frame: frame.origin.max_devi_f)
         self._note(
             "pause",
-            pause.step,
-            reason=pause.reason,
+            held.step,
+            reason=held.reason,
             n_candidates=len(candidates),
             n_failed=int(failed is not None),
-            n_dropped=pause.n_dropped,
+            n_dropped=held.n_dropped,
             max_devi_f=worst.origin.max_devi_f,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from bisect import insort
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from lammps_dpgen.config.stage import Stage
 from lammps_dpgen.frame import Frame, FrameOrigin
 from lammps_dpgen.sampling.base import Sampler, TrajectoryPlan
 from lammps_dpgen.store.ledger import Ledger
-from lammps_dpgen.store.records import TrajectoryRecord, TrajectoryState
+from lammps_dpgen.store.records import TrajectoryChange, TrajectoryRecord, TrajectoryState
 from lammps_dpgen.structures.base import family
 
 
@@ -46,6 +47,8 @@ class Convergence:
 class StageRun:
     """The trajectories of a stage; every change is in the ledger at once.
 
+    Those that have ended are kept apart and without their plans: what a question costs depends on those that are open.
+
     Parameters
     ----------
     starts
@@ -63,20 +66,21 @@ class StageRun:
         self.stage, self._starts, self._seed = stage, starts, seed
         self._ledger, self._retries = ledger, retries
         self.sampler: Sampler = registry.make(registry.SAMPLERS, stage.sampler, stage.settings)
-        self._records = {record.number: record for record in ledger.trajectories(stage.name)}
-        self.round = max((record.round for record in self._records.values()), default=0)
+        self._records: dict[int, TrajectoryRecord] = {}
+        self._open: set[int] = set()
+        self._over: list[int] = []
+        self.round = 0
+        for record in ledger.trajectories(stage.name):
+            self._keep(record)
+            self.round = max(self.round, record.round)
         self._crashed: set[int] = set()
         self._queue: deque[int] = deque(self._reopened())
 
     def _reopened(self) -> list[int]:
         """Let trajectories that a killed or stopped campaign was at wait for a walker again."""
-        numbers = []
-        for number, record in self._records.items():
-            if record.state in ("running", "parked"):
-                self._change(number, state="waiting", cause="the campaign was ended in between")
-            if self._records[number].state == "waiting":
-                numbers.append(number)
-        return numbers
+        broken = [number for number in self._open if self._records[number].state in ("running", "parked")]
+        self._change(*broken, state="waiting", cause="the campaign was ended in between")
+        return sorted(self._open)
 
     def plan_round(self) -> int:
         """Plan the trajectories of the next round, the same ones for the same seed; return how many."""
@@ -85,7 +89,7 @@ class StageRun:
         plans = self.sampler.plan(self._starts, self.stage.trajectories, rng)
         records = [self._record(index, plan) for index, plan in enumerate(plans)]
         for number, record in zip(self._ledger.add_trajectories(records), records, strict=True):
-            self._records[number] = replace(record, number=number)
+            self._keep(replace(record, number=number))
             self._queue.append(number)
         return len(plans)
 
@@ -111,12 +115,13 @@ class StageRun:
 
     def states(self) -> dict[TrajectoryState, int]:
         """Return how many trajectories of this round are in which state."""
-        return dict(Counter(record.state for record in self._records.values() if record.round == self.round))
+        records = map(self._records.__getitem__, [*self._open, *self._over[-self.stage.trajectories :]])
+        return dict(Counter(record.state for record in records if record.round == self.round))
 
     @property
     def is_open(self) -> bool:
         """Whether a trajectory of the stage has not ended yet."""
-        return any(record.state in ("waiting", "running", "parked") for record in self._records.values())
+        return bool(self._open)
 
     def take(self, walker: int) -> TrajectoryRecord | None:
         """Hand the next trajectory to a walker; None if none waits."""
@@ -127,7 +132,8 @@ class StageRun:
         begins = record.attempts == 0 or number in self._crashed
         self._crashed.discard(number)
         attempts = record.attempts + begins
-        return self._change(number, state="running", walker=walker, attempts=attempts)
+        self._change(number, state="running", walker=walker, attempts=attempts)
+        return self._records[number]
 
     def plan_of(self, record: TrajectoryRecord) -> TrajectoryPlan:
         """Return what was planned, start included."""
@@ -136,9 +142,8 @@ class StageRun:
 
     def release_parked(self) -> None:
         """Let parked trajectories go on, before those that have not begun: there are new models."""
-        parked = [record.number for record in self._records.values() if record.state == "parked"]
-        for number in parked:
-            self._change(number, state="waiting")
+        parked = [number for number in self._open if self._records[number].state == "parked"]
+        self._change(*parked, state="waiting")
         self._queue = deque(sorted({*parked, *self._queue} if parked else self._queue))
 
     # ---- what has been -----------------------------------------------------------------------------------------------
@@ -168,19 +173,17 @@ class StageRun:
                 self._queue.append(number)
         else:
             state = "waiting" if letter.outcome == "stopped" else letter.outcome
-        return self._change(number, state=state, **changes)
+        self._change(number, state=state, **changes)
+        return self._records[number]
 
     def set_open_aside(self, cause: str) -> None:
         """Give up every trajectory that has not ended."""
-        for number, record in list(self._records.items()):
-            if record.state in ("waiting", "running", "parked"):
-                self._change(number, state="set_aside", cause=cause)
+        self._change(*self._open, state="set_aside", cause=cause)
         self._queue.clear()
 
     def convergence(self) -> Convergence:
         """Say what the last trajectories that have ended have shown."""
-        ended = [record for record in self._records.values() if record.state in ("done", "set_aside")]
-        last = sorted(ended, key=lambda record: record.number)[-self.stage.converging :]
+        last = [self._records[number] for number in self._over[-self.stage.converging :]]
         accurate = sum(record.accurate for record in last)
         looks = accurate + sum(record.candidate + record.failed for record in last)
         share = accurate / looks if looks else math.nan
@@ -191,12 +194,24 @@ class StageRun:
     @property
     def n_ended(self) -> int:
         """Trajectories that are done or set aside."""
-        return sum(record.state in ("done", "set_aside") for record in self._records.values())
+        return len(self._over)
 
-    def _change(self, number: int, **values: Any) -> TrajectoryRecord:
-        self._ledger.update_trajectory(number, **values)
-        self._records[number] = replace(self._records[number], **values)
-        return self._records[number]
+    def _change(self, *numbers: int, **values: Any) -> None:
+        change: TrajectoryChange = values  # type: ignore[assignment]
+        self._ledger.update_trajectories(dict.fromkeys(numbers, change))
+        for number in numbers:
+            self._keep(replace(self._records[number], **values))
+
+    def _keep(self, record: TrajectoryRecord) -> None:
+        """Remember a trajectory as it is now."""
+        number = record.number
+        if record.state not in ("done", "set_aside"):
+            self._records[number] = record
+            self._open.add(number)
+            return
+        self._records[number] = replace(record, plan={})
+        self._open.discard(number)
+        insort(self._over, number)
 
 
 def policy_of(record: TrajectoryRecord) -> Mapping[str, Any] | None:

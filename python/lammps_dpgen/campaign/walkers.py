@@ -88,6 +88,7 @@ class WalkerLoop:
                 )
             explorer = Explorer(self._comm, self._config, folder, task, desk, self._shelf, self._preload)
             sampler.explore(task.plan, explorer)
+            explorer.close()
         except TrajectoryEnd:
             pass
         except Exception as caught:
@@ -96,7 +97,7 @@ class WalkerLoop:
             error = caught
         error = next((one for one in self._comm.allgather(error) if one is not None), None)
         if self._post is not None:
-            self._post.send(self._letter(self._post.walker, task, desk, explorer, error, time.monotonic() - begin))
+            self._post.send(self._letter(self._post.walker, task, desk, explorer, error, begin))
 
     def _take_new(self, models: Models) -> Ensemble:
         """On the leader, in a pause: the others load the files at the same time."""
@@ -118,13 +119,15 @@ class WalkerLoop:
         desk: RemoteDesk | None,
         explorer: Explorer | None,
         error: BaseException | None,
-        seconds: float,
+        begin: float,
     ) -> Ended:
-        """Return how the trajectory ended."""
+        """Return how the trajectory that was begun at `begin` (monotonic clock, s) ended."""
+        seconds = time.monotonic() - begin
         cause = "" if error is None else _first_line(error)
         if desk is None or explorer is None:
             return Ended(walker, "crashed", cause, 0, Looks(), task.models.generation)
-        start = min(seconds, explorer.looked_after) if explorer.looked_after == explorer.looked_after else seconds
+        looked_after = explorer.first_look - begin  # NaN where there was no look
+        start = min(seconds, looked_after) if looked_after == looked_after else seconds
         md = max(0.0, seconds - start - explorer.deviation_seconds - explorer.pause_seconds)
         spent = {"start": start, "md": md, "deviation": explorer.deviation_seconds}
         return Ended(

@@ -113,6 +113,10 @@ class PluginApi:
         """Look every `n` steps from now on."""
         self._call("dpgen_set_every", ctypes.c_int(n))
 
+    def set_trust(self, lo: float, hi: float) -> None:
+        """Judge by another window of max_devi_f (eV/Å) from the next look on."""
+        self._call("dpgen_set_trust", ctypes.c_double(lo), ctypes.c_double(hi))
+
     def every(self) -> int:
         """Interval of the looks, in steps."""
         return int(self._library.dpgen_every(self._lmp, self._fix_id))

@@ -50,6 +50,8 @@ class Orders:
         Interval of the looks from now on, in steps.
     swap_to
         SHA-256 of the models to load; empty: the old ones stay.
+    trust
+        Window of max_devi_f (eV/Å) from now on; None: as before.
     park
         LAMMPS restart file to write before the end, so that the trajectory can be resumed; None: none.
     end
@@ -59,6 +61,7 @@ class Orders:
     rollback: int | None = None
     every: int = 1
     swap_to: tuple[str, ...] = ()
+    trust: tuple[float, float] | None = None
     park: Path | None = None
     end: str = ""
 
@@ -348,6 +351,8 @@ class Walker:
             self.session.write_restart(orders.park)
             return
         api.set_every(orders.every)
+        if orders.trust is not None:
+            api.set_trust(*orders.trust)
         if orders.swap_to:
             begin = time.monotonic()
             self._hashes = orders.swap_to
