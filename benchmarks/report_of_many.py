@@ -38,15 +38,15 @@ def main() -> None:
         names = [f"stage-{number}" for number in range(N_STAGES)]
         stages = tuple(Stage(name, STRUCTURES, TEMPERATURES, N_ROUNDS, 192, each) for name in names)
         CampaignWriter(arguments.folder, stages, arguments.walkers).write()
-    began = time.perf_counter()
+    began = time.process_time()
     status = read_run_status(arguments.folder)
-    seconds = time.perf_counter() - began
-    print(f"status: {seconds:.2f} s, {status.labels['done']} labels, {status.generation} generations")
-    began = time.perf_counter()
+    seconds = time.process_time() - began
+    print(f"status: {seconds:.2f} s of CPU, {status.labels['done']} labels, {status.generation} generations")
+    began = time.process_time()
     report = build(arguments.folder)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    seconds = time.perf_counter() - began
-    print(f"report: {seconds:.1f} s, {memory:.0f} MB of memory, page {report.stat().st_size / 1e6:.2f} MB")
+    seconds = time.process_time() - began
+    print(f"report: {seconds:.1f} s of CPU, {memory:.0f} MB of memory, page {report.stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":

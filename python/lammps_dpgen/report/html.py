@@ -105,8 +105,8 @@ def render(record: RunRecord, summary: dict[str, Any]) -> str:
         stage_rows=[] if record.campaign is None else stage_rows(record.campaign),
         condition_tables=[] if record.campaign is None else condition_tables(record.campaign),
         began=min(times) if times else None,
-        ended=max(times) if times else None,
-        finished=bool(record.events) and record.events[-1].kind == "end",
+        ended=None if record.newest is None else record.newest.time,
+        finished=record.newest is not None and record.newest.kind == "end",
     )
 
 

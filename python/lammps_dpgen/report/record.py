@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from lammps_dpgen.report.looks import Looks, read_looks
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.records import Counts, Event, Generation, StoredFailure
 from lammps_dpgen.store.run_folder import RunFolder
+
+#: Events that a campaign has a great many of, and whose figures are in its tables: they are not read one by one.
+MANY = ("label", "trajectory", "run", "pause", "rollback", "swap", "resume", "learning", "training")
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,12 @@ class RunRecord:
 
     Attributes
     ----------
+    events
+        In order; of a campaign without those of the kinds `MANY`.
+    kinds
+        How many events of each kind there are, all of them counted.
+    newest
+        The last event of all, None without any.
     window
         Trust window of max_devi_f in eV/Å, as the latest event with ``trust`` tells; None: unknown.
     extra
@@ -58,6 +68,8 @@ class RunRecord:
 
     folder: Path
     events: list[Event]
+    kinds: Mapping[str, int]
+    newest: Event | None
     generations: list[Generation]
     failures: list[StoredFailure]
     counts: Counts
@@ -85,11 +97,14 @@ def read_run(folder: Path) -> RunRecord:
     if not run.ledger.is_file():
         raise StoreError(f"no run in {folder}: it has no ledger.db; give the folder of a run that was started")
     with Ledger.open(run.ledger, config_hash=None) as ledger:
-        events = ledger.events()
-        window = _window(events)
+        kinds = ledger.event_counts()
+        events = ledger.events(without=MANY if "stage" in kinds else ())
+        window = _window([*events, *filter(None, [ledger.latest_event("run")])])
         return RunRecord(
             folder=folder,
             events=events,
+            kinds=kinds,
+            newest=ledger.latest_event(),
             generations=ledger.generations(),
             failures=ledger.failures(),
             counts=ledger.counts(),
@@ -103,7 +118,7 @@ def read_run(folder: Path) -> RunRecord:
 
 
 def _window(events: list[Event]) -> tuple[float, float] | None:
-    for event in reversed(events):
+    for event in sorted(events, key=lambda event: event.number, reverse=True):
         trust = event.data.get("trust")
         if isinstance(trust, (list, tuple)) and len(trust) == 2:
             return float(trust[0]), float(trust[1])

@@ -19,6 +19,7 @@ from lammps_dpgen.report.campaign_tables import campaign_summary
 from lammps_dpgen.report.costs import measured_seconds, sessions
 from lammps_dpgen.report.record import RunRecord, rms
 from lammps_dpgen.report.selections import selections, selections_text
+from lammps_dpgen.store.records import Event
 from lammps_dpgen.store.run_folder import RunFolder, write_whole
 from lammps_dpgen.strict_json import plain
 
@@ -72,8 +73,8 @@ def summarise(record: RunRecord) -> dict[str, Any]:
     own = {
         "labels": record.counts.labels,
         "generations": record.counts.generations,
-        "pauses": len([event for event in record.of_kind("pause") if event.data.get("reason") != "end"]),
-        "rollbacks": len(record.of_kind("rollback")),
+        "pauses": record.kinds.get("pause", 0) - sum(_at_the_end(event) for event in record.of_kind("pause")),
+        "rollbacks": record.kinds.get("rollback", 0),
         "force_rmse_first": first,
         "force_rmse_last": last,
         "force_rmse_random": record.extra.get("force_rmse_random"),
@@ -91,6 +92,11 @@ def summarise(record: RunRecord) -> dict[str, Any]:
         own |= campaign_summary(record.campaign)
     added = {key: value for key, value in record.extra.items() if key not in own}
     return {**own, **added}
+
+
+def _at_the_end(event: Event) -> bool:
+    """Tell whether a pause only took what was held when the script was over."""
+    return bool(event.data.get("reason") == "end")
 
 
 def _audit(record: RunRecord) -> dict[str, float] | None:

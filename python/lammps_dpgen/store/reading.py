@@ -179,17 +179,21 @@ class LedgerReader(TrajectoryReader):
                 models[row["generation"]].append(rows.model_from(row))
         return [rows.generation_from(row, tuple(models[row["number"]])) for row in found]
 
-    def events(self, kind: str | None = None) -> list[Event]:
-        """Return the events, all or those of one kind, in order."""
+    def events(self, kind: str | None = None, without: Iterable[str] = ()) -> list[Event]:
+        """Return the events, all or those of one kind, or those of no kind in `without`, in order."""
         query = select(schema.events).order_by(schema.events.c.number)
         if kind is not None:
             query = query.where(schema.events.c.kind == kind)
+        if left_out := tuple(without):
+            query = query.where(schema.events.c.kind.not_in(left_out))
         return [rows.event_from(row) for row in self._fetch(query)]
 
-    def latest_event(self, kind: str) -> Event | None:
-        """Return the newest event of a kind, or None."""
+    def latest_event(self, kind: str | None = None) -> Event | None:
+        """Return the newest event, of a kind or of all, or None."""
         table = schema.events
-        query = select(table).where(table.c.kind == kind).order_by(table.c.number.desc()).limit(1)
+        query = select(table).order_by(table.c.number.desc()).limit(1)
+        if kind is not None:
+            query = query.where(table.c.kind == kind)
         return next((rows.event_from(row) for row in self._fetch(query)), None)
 
     def event_counts(self) -> dict[str, int]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from lammps_dpgen.frame import FloatArray
 from lammps_dpgen.report.costs import PARTS, GenerationCost
 from lammps_dpgen.report.pictures.style import BLUE, GREY, MODEL_COLOURS, PART_COLOURS, RED, canvas, grouped, plain_log
 from lammps_dpgen.store.records import Generation
 
-#: Points of a learning curve that are drawn.
+#: Points of a learning curve that are drawn where there are few generations; of many, fewer each.
 N_POINTS = 120
+FEW = 30
 
 
 def curves(generations: list[Generation]) -> Figure | None:
@@ -28,20 +32,23 @@ def curves(generations: list[Generation]) -> Figure | None:
 def _learning_curves(axes: Axes, generations: list[Generation]) -> None:
     axes.set_yscale("log")
     offset, ticks = 0, []
+    lines: dict[int, list[FloatArray]] = defaultdict(list)  # one line per model, broken between generations
+    gap = np.full((1, 2), np.nan)
+    thin = max(2, N_POINTS * FEW // max(FEW, len(generations)))
     for generation in generations:
         length = 0
         for index, model in enumerate(generation.models):
             if not model.curve:
                 continue
             curve = np.array([(row[0], row[1]) for row in model.curve], dtype=np.float64)
-            curve = curve[:: max(1, len(curve) // N_POINTS)]
-            shown = curve[:, 1] > 0
-            name = f"model {index}" if generation is generations[0] else "_"
-            colour = MODEL_COLOURS[index % len(MODEL_COLOURS)]
-            axes.plot(offset + curve[shown, 0], curve[shown, 1], lw=0.9, color=colour, alpha=0.85, label=name)
             length = max(length, model.steps, int(curve[-1, 0]))
+            curve = curve[:: max(1, len(curve) // thin)]
+            lines[index] += [curve[curve[:, 1] > 0] + (offset, 0.0), gap]
         ticks.append((offset, generation.number))
         offset += length
+    for index, pieces in sorted(lines.items()):
+        colour = MODEL_COLOURS[index % len(MODEL_COLOURS)]
+        axes.plot(*np.concatenate(pieces).T, lw=0.9, color=colour, alpha=0.85, label=f"model {index}")
     every = max(1, len(ticks) // 20)
     for start, number in ticks[::every]:
         axes.axvline(start, color=GREY, lw=0.6, alpha=0.6)
