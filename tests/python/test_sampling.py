@@ -167,6 +167,18 @@ class TestMdScript:
         assert "velocity" not in text
         assert "read_data" not in text
 
+    def test_the_file_at_hand_is_overwritten_last(self, tmp_path: Path) -> None:
+        """A kill while LAMMPS writes the first restart file must leave the one that it went on from."""
+        for name, first in (("restart.a", "restart.b"), ("restart.b", "restart.a"), (PARKED, "restart.a")):
+            text = md_script(settings(), self.PLAN, walker(tmp_path, tmp_path / name), tmp_path / "start.data")
+            assert f"restart 500 {tmp_path}/{first} " in text
+
+    def test_files_beside_the_configuration(self, tmp_path: Path) -> None:
+        lines = "fix bias all colvars ${dpgen_home}/bias.colvars"
+        data = {"temperatures": 300, "time": 1, "lammps": lines}
+        md = MdSettings.model_validate(data, context={"folder": tmp_path})
+        assert md.lammps == f"fix bias all colvars {tmp_path}/bias.colvars"
+
     def test_a_folder_with_blanks(self, tmp_path: Path) -> None:
         folder = tmp_path / "my run"
         text = md_script(settings(), self.PLAN, walker(folder), folder / "start.data")

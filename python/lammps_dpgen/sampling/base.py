@@ -107,7 +107,7 @@ class SamplerWalker(Protocol):
         """Steps between periodic restart files (:mod:`lammps_dpgen.sampling.restart`), for kills."""
 
     def run_lammps(self, script: Path, variables: Mapping[str, list[str]]) -> None:
-        """Run a script in a fresh LAMMPS instance; collective.
+        """Run a script in a fresh LAMMPS instance, with :attr:`folder` as the working folder; collective.
 
         The script has ``fix dpgen all dpgen`` followed by :attr:`fix_options`. Returns when it has ended, was parked or
         was stopped: the sampler has nothing more to do then.
@@ -122,7 +122,8 @@ class SamplerWalker(Protocol):
     def look(self, frame: Frame, step: int) -> ModelDeviation:
         """Judge a configuration of a search that does not use LAMMPS; collective, with the same frame on all ranks.
 
-        A candidate is stored. May take long: new labels and models are waited for here.
+        A candidate is stored; its origin is the walker's to fill in. May take long: new labels and models are waited
+        for here.
 
         Parameters
         ----------

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from typing_extensions import Self
 
 from lammps_dpgen.errors import ConfigError
 from lammps_dpgen.frame import Frame
 from lammps_dpgen.mpi import on_root
+from lammps_dpgen.part import config_folder
 from lammps_dpgen.sampling.base import SamplerSettings, SamplerWalker, TrajectoryPlan
 from lammps_dpgen.sampling.md_script import md_script
 from lammps_dpgen.sampling.quantities import Femtoseconds, Picoseconds, Pressures, Temperatures
@@ -53,10 +54,10 @@ class MdSettings(SamplerSettings):
         "``npt-aniso`` (each length for itself), ``npt-tri`` (lengths and angles), ``nve``.",
     )
     temperatures: Temperatures = Field(
-        description="Temperatures (K), one or a list; with ``nve`` that of the velocities at the start."
+        description="Temperatures (K); with ``nve`` those of the velocities at the start."
     )
     pressures: Pressures | None = Field(
-        default=None, description="Pressures (bar), one or a list, for the NPT ensembles. Default there: 1 bar."
+        default=None, description="Pressures (bar) of the NPT ensembles. Default there: 1 bar."
     )
     time: Picoseconds = Field(
         description='Length of a trajectory (ps, or a text such as "2 ps", "500 fs", "1 ns"), rounded to timesteps.'
@@ -83,7 +84,7 @@ class MdSettings(SamplerSettings):
 
     @field_validator("lammps")
     @classmethod
-    def _leaves_the_run_alone(cls, lines: str) -> str:
+    def _leaves_the_run_alone(cls, lines: str, info: ValidationInfo) -> str:
         for line in lines.replace("&\n", " ").splitlines():
             word = line.partition("#")[0].split()[:1]
             if word and word[0] in _OWN_COMMANDS:
@@ -93,7 +94,7 @@ class MdSettings(SamplerSettings):
                 )
         if re.search(r"^\s*fix\s+(dpgen|ensemble|drift)\s", lines, re.MULTILINE):
             raise ValueError("the fixes 'dpgen', 'ensemble' and 'drift' are the sampler's own; take another fix ID")
-        return lines
+        return lines.replace("${dpgen_home}", str(config_folder(info)))
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lammps_dpgen.sampling.base import SamplerWalker, TrajectoryPlan
-from lammps_dpgen.sampling.restart import PERIODIC
+from lammps_dpgen.sampling.restart import periodic_restarts
 from lammps_dpgen.sampling.variables import plan_variables, quoted
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _integrator(settings: MdSettings) -> str:
 
 
 def _run(settings: MdSettings, walker: SamplerWalker) -> list[str]:
-    files = " ".join(quoted(walker.folder / name) for name in PERIODIC)
+    files = " ".join(quoted(path) for path in periodic_restarts(walker.folder, walker.restart))
     return [
         "thermo_style custom step time temp pe ke press vol f_dpgen",
         f"thermo {settings.thermo}",

