@@ -7,19 +7,23 @@ Two questions:
 - How long does MD with ``fix dpgen N`` take, compared with DeePMD-kit's own ``pair_style deepmd`` with four models and
   ``out_freq N``? Ratios of medians of interleaved runs.
 - How many seconds does a pause of a learning run cost beyond labels and trainings?
+
+Each case is written as soon as it is measured: what ends this program early loses no more than the case at work.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import itertools
 import json
 import os
 import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -65,23 +69,32 @@ STYLES, CLOCKS = ("dpgen", "pair", "plain"), ("wall", "cpu")
 Row = dict[str, Any]
 
 
-def run_program(ranks: int, program: str, task: dict[str, Any]) -> list[Row]:
-    """Run one of the programs beside this file under MPI; return the JSON objects that it prints."""
+def run_program(ranks: int, program: str, task: dict[str, Any]) -> Iterator[Row]:
+    """Run one of the programs beside this file under MPI; yield the JSON objects that it prints, as they come."""
     mpirun = Path(sys.executable).parent / "mpirun"
     command = [str(mpirun), "-n", str(ranks), sys.executable, "-m", "mpi4py", str(HERE / program), json.dumps(task)]
-    done = subprocess.run(command, env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{program} failed on {ranks} ranks:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    environment = {**os.environ, **ENVIRONMENT}
+    with (
+        tempfile.TemporaryFile("w+") as said,
+        subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=said, text=True) as process,
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("{"):
+                yield json.loads(line)
+            else:
+                said.write(line)
+        if process.wait():
+            said.seek(0)
+            raise SystemExit(f"{program} ended with {process.returncode} on {ranks} ranks:\n{said.read()[-5000:]}")
 
 
-def measure_md(settings: dict[str, Any], ranks: Iterable[int]) -> list[Row]:
-    """Return one row per case: medians of the seconds per step and their ratios."""
-    cases: dict[tuple[int, int, int], list[Row]] = {}
+def measure_md(settings: dict[str, Any], ranks: Iterable[int]) -> Iterator[Row]:
+    """Yield one row per case: medians of the seconds per step and their ratios."""
     for number in ranks:
-        for row in run_program(number, "md_cost.py", {**settings, "models": MODELS}):
-            cases.setdefault((row["ranks"], row["atoms"], row["every"]), []).append(row)
-    return [summary_of(case, turns) for case, turns in cases.items()]
+        rows = run_program(number, "md_cost.py", {**settings, "models": MODELS})
+        for case, turns in itertools.groupby(rows, lambda row: (row["ranks"], row["atoms"], row["every"])):
+            yield summary_of(case, list(turns))
 
 
 def summary_of(case: tuple[int, int, int], turns: list[Row]) -> Row:
@@ -104,14 +117,12 @@ def summary_of(case: tuple[int, int, int], turns: list[Row]) -> Row:
     }
 
 
-def measure_pauses(settings: dict[str, Any], ranks: Iterable[int]) -> list[Row]:
-    """Return one row per number of ranks: median seconds of a pause, by part."""
-    rows = []
+def measure_pauses(settings: dict[str, Any], ranks: Iterable[int]) -> Iterator[Row]:
+    """Yield one row per number of ranks: median seconds of a pause, by part."""
     for number in ranks:
-        pauses = run_program(number, "pause_cost.py", {"pauses": settings["pauses"]})
+        pauses = list(run_program(number, "pause_cost.py", {"pauses": settings["pauses"]}))
         seconds = {part: statistics.median(pause[part] for pause in pauses) for part in pauses[0]}
-        rows.append({"ranks": number, "atoms": 256, "pauses": len(pauses), "seconds": seconds})
-    return rows
+        yield {"ranks": number, "atoms": 256, "pauses": len(pauses), "seconds": seconds}
 
 
 def merged(old: list[Row], new: list[Row]) -> list[Row]:
@@ -181,7 +192,7 @@ def machine() -> Row:
 
 def write(results: Row) -> None:
     """Store the results, and put the tables into README.md."""
-    RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    replace(RESULTS, json.dumps(results, indent=1) + "\n")
     where = results["machine"]
     text = (
         f"Measured on {where['date']}: {where['cores']} cores of {where['cpu']}, load {where['load_at_start']} from "
@@ -194,7 +205,14 @@ def write(results: Row) -> None:
         text += "\n" + markdown(pause_cells(results["pause"]))
     readme = HERE / "README.md"
     before, rest = readme.read_text().split(BEGIN)
-    readme.write_text(before + BEGIN + "\n" + text + "\n" + END + rest.split(END)[1])
+    replace(readme, before + BEGIN + "\n" + text + "\n" + END + rest.split(END)[1])
+
+
+def replace(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_text(text)
+    os.replace(fresh, path)
 
 
 def too_slow(results: Row) -> list[str]:
@@ -227,14 +245,19 @@ def main() -> None:
     # What is not measured now stays as it was.
     kept = json.loads(RESULTS.read_text()) if arguments.write and RESULTS.exists() else {}
     results: Row = {**kept, "machine": machine()}
+    measured = {
+        "md": measure_md(settings, arguments.ranks if arguments.only != "pause" else ()),
+        "pause": measure_pauses(settings, arguments.ranks if arguments.only != "md" else ()),
+    }
+    for part, rows in measured.items():
+        for row in rows:
+            results[part] = merged(results.get(part, []), [row])
+            if arguments.write:
+                write(results)
     if arguments.only != "pause":
-        results["md"] = merged(results.get("md", []), measure_md(settings, arguments.ranks))
         show("MD with fix dpgen against pair_style deepmd with 4 models", md_cells(results["md"]))
     if arguments.only != "md":
-        results["pause"] = merged(results.get("pause", []), measure_pauses(settings, arguments.ranks))
         show("A pause beyond labels and trainings", pause_cells(results["pause"]))
-    if arguments.write:
-        write(results)
     for line in too_slow(results):
         print(f"above the bound: {line}")
 
