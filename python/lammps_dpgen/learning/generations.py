@@ -19,7 +19,7 @@ from lammps_dpgen.learning.dataset import new_systems, old_systems
 from lammps_dpgen.learning.labels import Sleep, sleep_between_polls
 from lammps_dpgen.learning.models import keep_model, link_generation
 from lammps_dpgen.store.ledger import Ledger
-from lammps_dpgen.store.records import Generation, ModelRecord
+from lammps_dpgen.store.records import Generation, ModelRecord, StoredLabel
 from lammps_dpgen.store.run_folder import RunFolder
 from lammps_dpgen.training.base import TrainingJob, TrainingResult
 
@@ -86,7 +86,8 @@ def train_generation(
         There is no new label, or a model could not be trained; everything stored stays usable.
     """
     settings_hash = config.labeler.settings_hash
-    unseen = ledger.labels(settings_hash, untrained=True)
+    # In the order of the frames: labels come in any, and the same labels have to give the same models.
+    unseen = sorted(ledger.labels(settings_hash, untrained=True), key=_place)
     n_labels = ledger.count_labels(settings_hash)
     if not n_labels or not (unseen or final):
         raise LearningError(f"generation {number} has no new label to train on; label frames first")
@@ -232,6 +233,11 @@ class _Ensemble:
 
     def _memo(self, job: TrainingJob) -> Path:
         return self._run.training_of(job.generation, job.index).with_suffix(".json")
+
+
+def _place(stored: StoredLabel) -> tuple[int, int, str]:
+    origin = stored.frame.origin
+    return origin.trajectory, origin.step, stored.frame_hash
 
 
 def _cause_of_rejection(outcome: Outcome, result: TrainingResult | None) -> str | None:
