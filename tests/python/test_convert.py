@@ -156,7 +156,8 @@ class TestCampaign:
         data = yaml.safe_load(target.read_text())
         config = CampaignConfig.model_validate(data, context={"folder": target.parent})
         assert Path(config.labeler.settings["incar_file"]).resolve() == inputs / "INCAR_metal"
-        assert Path(config.structures[0].settings["files"][0]).is_relative_to(target.parent)
+        assert Path(config.structures[0].settings["files"][0]).resolve().is_relative_to(inputs / "init")
+        assert "import run ../dpgen/init/fcc/deepmd " in target.read_text()
 
 
 class TestTraining:
@@ -207,6 +208,10 @@ class TestLabeler:
         settings = converted("ch4").sections["labeler"]["settings"]
         assert (settings["input_set"], settings["incar"]["KSPACING"]) == ("none", 2)
         assert converted("al").sections["labeler"]["settings"]["incar_file"] == "INCAR_metal"
+
+    def test_no_incar_at_all(self) -> None:
+        conversion = converted("al", fp_incar=None)
+        assert any("says no ENCUT" in one for one in conversion.todo)
 
     def test_potcars_by_their_titles(self, tmp_path: Path) -> None:
         (tmp_path / "data").mkdir()

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from lammps_dpgen.config.campaign import CampaignConfig
 from lammps_dpgen.config.problems import problems
 from lammps_dpgen.convert.account import Account, Fate
-from lammps_dpgen.convert.campaign import convert, read_input
+from lammps_dpgen.convert.campaign import Conversion, convert, read_input
 from lammps_dpgen.convert.document import campaign_text
 from lammps_dpgen.errors import ConfigError
 
@@ -34,7 +34,7 @@ def run_convert(param: Path, machine: Path | None, output: Path) -> None:
     folder = param.absolute().parent
     conversion = convert(content, machine_content, folder)
     if output.absolute().parent != folder:
-        _rebase(conversion.sections, Path(os.path.relpath(folder, output.absolute().parent)))
+        _rebase(conversion, Path(os.path.relpath(folder, output.absolute().parent)))
     texts = {output.with_name(name): script for name, script in conversion.scripts.items()}
     source = param.name if machine is None else f"{param.name} and {machine.name}"
     texts[output] = text = campaign_text(conversion, source, output.name)
@@ -71,11 +71,15 @@ def campaign_problems(text: str, folder: Path) -> list[str]:
     return []
 
 
-def _rebase(sections: dict[str, Any], way: Path) -> None:
-    """Make relative paths start from another folder; `way` leads there from the output."""
-    for source in sections["structures"]:
+def _rebase(conversion: Conversion, way: Path) -> None:
+    """Make relative paths start from the output's folder; `way` leads from there to that of the input."""
+    conversion.imports[:] = [str(way / name) for name in conversion.imports]
+    for source in conversion.sections["structures"]:
         source["files"] = [str(way / name) for name in source["files"]]
-    settings = sections["labeler"]["settings"]
+    for stage in conversion.sections["stages"]:
+        if "file" in stage and stage["file"] not in conversion.scripts:
+            stage["file"] = str(way / stage["file"])
+    settings = conversion.sections["labeler"]["settings"]
     if "incar_file" in settings:
         settings["incar_file"] = str(way / settings["incar_file"])
 

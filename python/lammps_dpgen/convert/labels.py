@@ -82,6 +82,8 @@ def labeler(param: Keys, command: str | None, threads: int | None, folder: Path)
     settings: dict[str, Any] = {"command": simple_command(command) or "vasp_std"}
     todo = [] if command else ["labeler.settings.command: how VASP is started, such as 'srun vasp_std'"]
     settings.update(_incar(param))
+    if not settings.get("incar_file") and "ENCUT" not in settings["incar"]:
+        todo.append("labeler.settings.incar: the input says no ENCUT (fp_incar, user_fp_params or fp_params)")
     settings.update(_potcars(param, folder))
     todo.append("labeler.settings.potcars and potcar_folder: the POTCARs of DP-GEN's run, see docs/labeler-vasp.md")
     if settings.get("incar_file") and not (folder / settings["incar_file"]).is_file():
@@ -120,8 +122,8 @@ def _incar(param: Keys) -> dict[str, Any]:
         return {"incar_file": param.carried("fp_incar", "labeler.settings.incar_file")}
     if param.get("user_fp_params"):
         param.left("fp_params", "user_fp_params takes its place, as in DP-GEN")
-        tags = param.carried("user_fp_params", "labeler.settings.incar") or {}
-        return {"input_set": "none", "incar": _plain(tags)}
+        tags = _plain(param.carried("user_fp_params", "labeler.settings.incar") or {})
+        return {"input_set": "none", "incar": {key.upper(): value for key, value in tags.items()}}
     given = param.carried("fp_params", "labeler.settings.incar", "with the tags that DP-GEN writes beside them") or {}
     return _generated(_plain(given))
 
