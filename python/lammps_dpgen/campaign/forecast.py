@@ -157,11 +157,16 @@ def _check_stage(config: CampaignConfig, found: StageForecast) -> Iterator[Findi
 def check_parts(config: CampaignConfig) -> Iterator[Finding]:
     """Yield what labeler and trainer find wrong with their settings, without a label or a training."""
     elements = list(config.type_map)
-    for word, section in (("labeler", config.labeler), ("trainer", config.trainer)):
+    for section in (config.labeler, config.trainer):
+        where = f"{registry.WORDS[section.group]} {section.name}"
         try:
             registry.make(section.group, section.name, section.settings).check(elements)
         except MissingPartError as error:
-            text = f"{error}. On this machine the campaign cannot start"
-            yield Finding(word, text, is_error=False)
+            yield Finding(where, f"{_told(error, where)}. On this machine the campaign cannot start", is_error=False)
         except DpgenError as error:
-            yield Finding(word, str(error))
+            yield Finding(where, _told(error, where))
+
+
+def _told(error: DpgenError, where: str) -> str:
+    """Return the message of a part without its own name, which stands before it already."""
+    return str(error).removeprefix(f"{where}: ")
