@@ -19,7 +19,8 @@ def run_run(config: Path, *, dry_run: bool, debug: bool) -> int:
         refuse_launcher("run --dry-run")
         from lammps_dpgen.campaign.dry_run import dry_run as say
 
-        return say(load_config(config, CampaignConfig))
+        say(load_config(config, CampaignConfig))
+        return 0
 
     def work(world: MPI.Comm) -> int:
         settings = load_config(config, CampaignConfig)

@@ -1,0 +1,68 @@
+"""``lammps-dpgen run --dry-run``: a few steps of each stage in LAMMPS, and nothing is paid."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from conftest import Run, start
+from lammps_dpgen.cli.init import campaign_text
+
+EAM = {"pair_style": "eam/alloy", "pair_coeff": ["* * Al_zhou.eam.alloy Al"], "elements": ["Al"]}
+
+
+@pytest.fixture
+def dry_run(tmp_path: Path, clean_env: dict[str, str]) -> Any:
+    def run(text: str) -> Run:
+        (tmp_path / "campaign.yaml").write_text(text)
+        words = [sys.executable, "-m", "lammps_dpgen.cli", "run", "campaign.yaml", "--dry-run"]
+        return start(words, tmp_path, clean_env, 180.0, check=False)
+
+    return run
+
+
+def with_models(models: list[Path], **stage: Any) -> str:
+    first = {"name": "warm", "trajectories": 2, "temperatures": 300, "time": "1 ps", "timestep": "2 fs"}
+    data = {
+        "run_folder": "run",
+        "type_map": ["Al"],
+        "models": len(models),
+        "initial_models": [str(model) for model in models],
+        "labeler": {"name": "lammps", "settings": EAM},
+        "trainer": {"name": "deepmd"},
+        "structures": [{"generator": "prototype", "element": "Al", "repeat": [2, 2, 2]}],
+        "stages": [first | stage],
+    }
+    return yaml.safe_dump(data)
+
+
+def test_the_template_as_it_is_written(dry_run: Any, tmp_path: Path) -> None:
+    done = dry_run(campaign_text("quick"))
+    assert done.returncode == 0, done.output
+    assert "Timed on this machine with an untrained model of the same architecture, 2 times" in " ".join(
+        done.output.split()
+    )
+    assert "One round of each stage: 12 trajectories, 3,000 steps, 9.6e+04 steps x atoms" in done.output
+    assert "Labels at most: 3 of generation 0, and 80 in 8 generations" in done.output
+    assert "error" not in done.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["campaign.yaml"]
+
+
+def test_models_that_are_there_are_used(dry_run: Any, al_models: list[Path]) -> None:
+    done = dry_run(with_models(al_models, ensemble="npt", pressures=[1, 1000]))
+    assert done.returncode == 0, done.output
+    assert "Timed on this machine with the initial models" in done.output
+    assert "300 K, 1-1,000 bar" in done.output
+    assert "Labels at most: 0 of generation 0" in done.output
+
+
+def test_lines_that_lammps_refuses(dry_run: Any, al_models: list[Path]) -> None:
+    done = dry_run(with_models(al_models, lammps="fix x all no/such/style"))
+    assert done.returncode == 2, done.output
+    assert "error: stage warm: LAMMPS refuses the first steps" in done.output
+    assert "no/such/style" in done.output
+    assert "Traceback" not in done.output
