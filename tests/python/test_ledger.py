@@ -330,9 +330,10 @@ def test_ten_thousand_labels(sqlite_ledger: Ledger) -> None:
             ledger.frame_states(hashes[:5]),
             ledger.count_labels("s"),
             ledger.labelled_frames("s", after=9_990),
+            ledger.label_figures(judged_since=3),
         ),
     )
-    assert len(plans) >= 11
+    assert len(plans) >= 12
     for plan in plans:
         assert "SCAN frames USING COVERING INDEX" in plan or "SCAN frames" not in plan
         assert "SCAN labels USING COVERING INDEX" in plan or "SCAN labels" not in plan

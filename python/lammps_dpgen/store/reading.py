@@ -152,11 +152,12 @@ class LedgerReader(TrajectoryReader):
         of_frames = ("max_devi_f", "source", "generation")
         tables = {name: schema.frames if name in of_frames else schema.labels for name in LabelFigures._fields}
         columns = (table.c[name] for name, table in tables.items())
-        query = select(*columns).join_from(schema.labels, schema.frames).order_by(schema.labels.c.number)
+        query = select(schema.labels.c.number, *columns).join_from(schema.labels, schema.frames)
         if judged_since is not None:
             query = query.where(schema.labels.c.generation_judged >= judged_since)
         with self._database.read() as connection:
-            return [LabelFigures(*row) for row in connection.execute(query)]
+            # Sorted here: asked for an order, SQLite would read all labels in that order to find a few.
+            return [LabelFigures(*row[1:]) for row in sorted(connection.execute(query), key=lambda row: int(row[0]))]
 
     def generations(self) -> list[Generation]:
         """Return the generations, in order."""

@@ -66,7 +66,7 @@ labels = Table(
     Column("seconds", Float, nullable=False),
     Column("created", String(40), nullable=False),
     Column("trained_in", Integer, ForeignKey("generations.number"), index=True),
-    Column("generation_judged", Integer),
+    Column("generation_judged", Integer, index=True),
     Column("force_rmse", Float),
     Column("force_error_max", Float),
     Column("energy_error_per_atom", Float),

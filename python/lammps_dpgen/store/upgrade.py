@@ -22,9 +22,12 @@ def upgrade(connection: Connection, version: int) -> None:
 
 
 def _from_1(connection: Connection) -> None:
-    """Trajectories of campaigns; frames know theirs."""
+    """Trajectories of campaigns; frames know theirs, and labels are found by the generation that was judged."""
     connection.exec_driver_sql("ALTER TABLE frames ADD COLUMN trajectory INTEGER DEFAULT -1 NOT NULL")
-    connection.execute(CreateIndex(next(i for i in schema.frames.indexes if i.name == "frames_by_trajectory")))
+    new = ("frames_by_trajectory", "ix_labels_generation_judged")
+    for index in (*schema.frames.indexes, *schema.labels.indexes):
+        if index.name in new:
+            connection.execute(CreateIndex(index))
     schema.trajectories.create(connection)
 
 
