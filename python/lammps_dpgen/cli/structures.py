@@ -27,7 +27,7 @@ _PLAIN_WIDTH = 140
 class Family:
     """The frames of one structure: its scales, copies and displacements."""
 
-    generator: str
+    source: str
     name: str
     frames: list[Frame]
 
@@ -52,7 +52,7 @@ def run_structures(config: Path, picture: Path | None, output: Path | None) -> N
     refuse_launcher("structures")
     settings = load_config(config, StructuresConfig)
     made = frames_of_sources(settings.structures, settings.seed, settings.type_map)
-    names = [source.generator for source in settings.structures]
+    names = [source.source_name for source in settings.structures]
     families = [one for name, frames in zip(names, made, strict=True) for one in _families(name, frames)]
     _print_table(families)
     if picture is not None:
@@ -67,10 +67,10 @@ def run_structures(config: Path, picture: Path | None, output: Path | None) -> N
         print(f"frames: {output} ({len(frames)})")
 
 
-def _families(generator: str, frames: Iterable[Frame]) -> list[Family]:
+def _families(source: str, frames: Iterable[Frame]) -> list[Family]:
     found: dict[str, Family] = {}
     for frame in frames:
-        found.setdefault(family(frame), Family(generator, family(frame), [])).frames.append(frame)
+        found.setdefault(family(frame), Family(source, family(frame), [])).frames.append(frame)
     return list(found.values())
 
 
@@ -80,7 +80,7 @@ def _print_table(families: Sequence[Family]) -> None:
     from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("generator", "structure"):
+    for heading in ("source", "structure"):
         table.add_column(heading, overflow="fold")
     for heading in ("frames", "atoms", "formula", "volume (Å³/atom)", "shortest distance (Å)"):
         table.add_column(heading, justify="left" if heading == "formula" else "right")
@@ -89,7 +89,7 @@ def _print_table(families: Sequence[Family]) -> None:
         volumes = [frame.volume / frame.n_atoms for frame in one.frames]
         distances = [shortest_distance(frame) for frame in one.frames]
         figures = (str(len(one.frames)), str(first.n_atoms), first.formula, _span(volumes), _span(distances))
-        table.add_row(one.generator, Text(one.name), *figures)
+        table.add_row(one.source, Text(one.name), *figures)
     total = sum(len(one.frames) for one in families)
     atoms = max(frame.n_atoms for one in families for frame in one.frames)
     console = Console() if sys.stdout.isatty() else Console(width=_PLAIN_WIDTH)
