@@ -1,9 +1,10 @@
-"""A walker for tests: real LAMMPS and real models on this rank alone. It learns nothing and records what it saw."""
+"""A walker for tests: real LAMMPS and real models. It learns nothing and records what it saw."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,8 @@ class RecordingWalker:
         Trust window (eV/Å).
     looks_at_most
         The trajectory is ended by the walker at this look of its own; None: never.
+    ranks
+        The walker's communicator; None: this rank alone.
 
     Attributes
     ----------
@@ -78,6 +81,7 @@ class RecordingWalker:
     every: int = 5
     trust: tuple[float, float] = (0.05, 0.15)
     looks_at_most: int | None = None
+    ranks: MPI.Comm | None = None
     runs: list[LammpsRun] = field(default_factory=list)
     looks: list[tuple[int, Frame]] = field(default_factory=list)
     _ensemble: Ensemble | None = None
@@ -86,15 +90,15 @@ class RecordingWalker:
         self.models.mkdir(exist_ok=True)
         for number, path in enumerate(self.model_files):
             link = self.models / f"{number}{self.suffix}"
-            if not link.is_symlink():
+            with suppress(FileExistsError):
                 link.symlink_to(path.resolve())
 
     @property
     def comm(self) -> MPI.Comm:
-        """Communicator of this rank alone."""
+        """The walker's ranks."""
         from mpi4py import MPI
 
-        return MPI.COMM_SELF
+        return self.ranks or MPI.COMM_SELF
 
     @property
     def models(self) -> Path:
