@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +10,21 @@ import numpy as np
 import pytest
 from ase.build import bulk
 
+from lammps_dpgen.campaign.pool import Pool
+from lammps_dpgen.config.learn import LearnConfig
 from lammps_dpgen.config.selection import SelectionSettings
 from lammps_dpgen.ensemble import Ensemble, ModelDeviation
 from lammps_dpgen.frame import FloatArray, Frame, FrameOrigin
 from lammps_dpgen.learning.learned_frames import LearnedFrames
+from lammps_dpgen.learning.learner import Learner
+from lammps_dpgen.learning.logbook import Logbook
 from lammps_dpgen.learning.second_look import SecondLook, TrustBounds
 from lammps_dpgen.learning.selection import Selection, select
+from lammps_dpgen.monitor.journal import Journal
+from lammps_dpgen.monitor.view import open_view
 from lammps_dpgen.store.ledger import Ledger
+from lammps_dpgen.store.records import Generation
+from lammps_dpgen.store.run_folder import RunFolder
 
 NOW = 5
 
@@ -163,3 +171,40 @@ class TestSelection:
             assert stored.frame.spread == pytest.approx(spread(ensemble, old))
             ledger.add_frames([old])  # a selected frame stays as it is
             assert ledger.frames("selected")[0].frame.origin.generation == NOW
+
+
+class TestLearner:
+    """A round of learning of which nothing is left to label: neither labeler nor trainer is asked."""
+
+    @pytest.fixture(name="learner")
+    def _learner(self, ensemble: Ensemble, tmp_path: Path) -> Iterator[Learner]:
+        config = LearnConfig.model_validate(
+            {
+                "run_folder": "run",
+                "fix": "dp",
+                "type_map": ["Al"],
+                "models": 2,
+                "structures": [{"generator": "prototype", "element": "Al"}],
+                "labeler": {"name": "ase", "settings": {"calculator": "ase.calculators.emt:EMT"}},
+                "trainer": {"name": "deepmd"},
+            },
+            context={"folder": tmp_path},
+        )
+        run = RunFolder(config.run_folder).create()
+        with Ledger.open(run.ledger, config_hash="c") as ledger, Journal(run.journal) as journal:
+            learner = Learner(config, run, ledger, Logbook(ledger, journal), open_view())
+            learner.ensemble = ensemble
+            learner.generation = Generation(NOW, (), ("Al",))
+            yield learner
+
+    def test_no_label_is_paid_for_what_is_trusted_by_now(self, learner: Learner) -> None:
+        pool, frames = Pool(learner.ledger, 10), [frame(0.05), frame(0.05, seed=1)]
+        pool.offer(frames)
+        assert not learner.learn(pool.frames(), "candidates", 100, bounds=TrustBounds(1e9))
+        pool.settle(learner.selection, learnt=False)
+        (event,) = learner.ledger.events("selection")
+        assert (event.data["n_offered"], event.data["n_trusted"], event.data["n_selected"]) == (2, 2, 0)
+        dropped = learner.ledger.frames("dropped")
+        assert {stored.hash for stored in dropped} == {one.hash for one in frames}
+        assert all(stored.cause.startswith("trusted by generation 5") for stored in dropped)
+        assert not pool.frames()
