@@ -66,3 +66,34 @@ def test_lines_that_lammps_refuses(dry_run: Any, al_models: list[Path]) -> None:
     assert "error: stage warm: LAMMPS refuses the first steps" in done.output
     assert "no/such/style" in done.output
     assert "Traceback" not in done.output
+
+
+TEMPLATE = """\
+units metal
+atom_modify map yes
+boundary p p p
+box tilt large
+read_data ${dpgen_data}
+pair_style deepmd ${dpgen_model}
+pair_coeff * * ${dpgen_elements}
+velocity all create ${dpgen_temperature} ${dpgen_seed}
+fix 1 all nve
+fix dpgen all dpgen ${dpgen_fix}
+timestep 0.001
+variable turn loop 2
+label again
+run ${dpgen_steps}
+next turn
+jump SELF again
+"""
+
+
+def test_a_template(dry_run: Any, tmp_path: Path, al_models: list[Path]) -> None:
+    (tmp_path / "own.lammps").write_text(TEMPLATE)
+    data = yaml.safe_load(with_models(al_models))
+    stage = {"name": "own", "sampler": "template", "trajectories": 2, "file": "own.lammps", "steps": 500}
+    done = dry_run(yaml.safe_dump(data | {"stages": [stage | {"temperatures": [300, 900]}]}))
+    assert done.returncode == 0, done.output
+    assert "300-900 K" in done.output
+    assert "MD of these rounds" in done.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["campaign.yaml", "own.lammps"]

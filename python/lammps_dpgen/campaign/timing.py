@@ -25,6 +25,7 @@ from lammps_dpgen.learning.workers import training_executor
 from lammps_dpgen.noise import divert_library_output
 from lammps_dpgen.sampling.base import TrajectoryPlan
 from lammps_dpgen.sampling.recording import RecordingWalker
+from lammps_dpgen.sampling.variables import quoted
 from lammps_dpgen.store.run_folder import RunFolder
 from lammps_dpgen.training.base import Trainer, TrainingJob, TrainingResult
 from lammps_dpgen.training.data import write_systems
@@ -58,9 +59,9 @@ class TimedWalker(RecordingWalker):
 
     def run_lammps(self, script: Path, variables: Mapping[str, list[str]]) -> None:
         """Run a script in a fresh LAMMPS instance of this process."""
-        timed = script.with_name("timed.lammps")
+        timed = self.folder / "timed.lammps"
         seconds = time.strftime("%H:%M:%S", time.gmtime(LONGEST))
-        timed.write_text(f"timer timeout {seconds} every 1\ninclude {script}\n")
+        timed.write_text(f"timer timeout {seconds} every 1\ninclude {quoted(script)}\n")
         super().run_lammps(timed, variables)
 
 
