@@ -339,6 +339,7 @@ def test_lines_of_a_campaign_are_changes_and_a_summary_each_minute() -> None:
     clock, stream = HandClock(), io.StringIO()
     view = LineView(stream, clock)
     walkers = some_walkers(1000)
+    view.stage(stage_of())  # nothing is planned yet
     for second in range(301):
         clock.now = float(second)
         view.stage(stage_of(1 + second // 200, running=1000))
@@ -349,7 +350,7 @@ def test_lines_of_a_campaign_are_changes_and_a_summary_each_minute() -> None:
         "stage 2/3 bulk-hot, round 1: 1 000 trajectories",
         "stage 2/3 bulk-hot, round 2: 1 000 trajectories",
     ]
-    assert len(lines) == 2 + 5
+    assert len(lines) == 2 + 4  # after 60, 120, 180 s, and 60 s after the second round began
     assert "accurate 97.2 % (99.0 % wanted), walkers: 750 MD, 250 waiting, pool 17" in lines[1]
 
 

@@ -86,8 +86,9 @@ def test_sampled_trajectories_are_those_of_the_files(campaign: CampaignWriter) -
     assert len(numbers) == 8
     assert (numbers[0], numbers[-1]) == (1, 68)
     for sample in found.samples:
-        assert sample.max_devi_f.max() == pytest.approx(sample.trajectory.max_devi_f, rel=1e-6)
-        assert sample.step.tolist() == list(range(0, 3000, 10))
+        ((step, deviation),) = sample.parts
+        assert deviation.max() == pytest.approx(sample.trajectory.max_devi_f, rel=1e-6)
+        assert step.tolist() == list(range(0, 3000, 10))
 
 
 def test_torn_and_missing_deviation_files(tmp_path: Path) -> None:
@@ -95,11 +96,15 @@ def test_torn_and_missing_deviation_files(tmp_path: Path) -> None:
     files = sorted((writer.folder / "trajectories").glob("*/model_devi.out"))
     files[0].unlink()
     files[1].write_text(files[1].read_text()[:-50])
+    for number in (2, 10):  # resumed twice
+        files[1].with_name(f"model_devi.{number}.out").write_text(f"{number}000 0 0 0 0.1 0 0\n")
     files[2].write_text("nothing\nat all")
     with Ledger.open(writer.folder / "ledger.db", config_hash=None) as ledger:
         found = read_campaign(ledger, writer.folder, None)
     assert found is not None
-    assert [(one.trajectory.number, len(one.step)) for one in found.samples] == [(2, 298)]
+    (sample,) = found.samples
+    assert sample.trajectory.number == 2
+    assert [(step[0], len(step)) for step, _ in sample.parts] == [(0, 298), (2000, 1), (10_000, 1)]
     build(writer.folder)
 
 

@@ -8,10 +8,8 @@ from lammps_dpgen.monitor.campaign_state import CampaignProgress, StageProgress
 from lammps_dpgen.monitor.state import grouped
 
 
-def beginning(before: StageProgress | None, stage: StageProgress) -> str:
-    """Return a line where a stage or one of its rounds begins, nothing otherwise; `before` is what was known before."""
-    if before is not None and (before.number, before.round) == (stage.number, stage.round):
-        return ""
+def beginning(stage: StageProgress) -> str:
+    """Return the line for the beginning of a round of a stage."""
     total = stage.n_trajectories
     trajectories = "1 trajectory" if total == 1 else f"{grouped(total)} trajectories"
     return f"stage {stage.number}/{stage.n_stages} {stage.name}, round {stage.round}: {trajectories}"

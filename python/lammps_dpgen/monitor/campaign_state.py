@@ -113,13 +113,12 @@ class CampaignProgress:
     _made: float = 0.0  # trajectories, as the walkers have moved since the round began
     _md_seconds: float = 0.0  # of all walkers together
 
-    def enter(self, stage: StageProgress) -> StageProgress | None:
-        """Note how far the stage is; return what was noted before."""
-        before, self.stage = self.stage, stage
+    def enter(self, stage: StageProgress) -> None:
+        """Note how far the stage is."""
+        self.stage = stage
         if (stage.number, stage.round) != self._round:
             self._round = (stage.number, stage.round)
             self._began, self._made, self._md_seconds = math.nan, 0.0, 0.0
-        return before
 
     def doing(self) -> dict[str, int]:
         """Return how many walkers do what."""

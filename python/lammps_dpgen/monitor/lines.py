@@ -37,6 +37,7 @@ class LineView:
         self._stream = sys.stdout if stream is None else stream
         self._last: dict[str, float] = {}
         self._md_step = 0
+        self._round = (0, 0)
 
     def phase(self, name: str, detail: str = "") -> None:
         """Say that a phase has begun."""
@@ -73,11 +74,11 @@ class LineView:
 
     def stage(self, stage: StageProgress) -> None:
         """Note how far the stage is; there is a line when it begins, and when one of its rounds begins."""
-        before = self.state.stage(stage)
-        if line := beginning(before, stage):
-            self._write(line)
-        if before is None:
+        self.state.stage(stage)
+        if stage.n_trajectories and self._round != (stage.number, stage.round):
+            self._round = (stage.number, stage.round)
             self._last["campaign"] = self.state.clock()
+            self._write(beginning(stage))
         self._summary()
 
     def walkers(self, walkers: Sequence[WalkerProgress]) -> None:
@@ -107,7 +108,7 @@ class LineView:
 
     def _summary(self) -> None:
         campaign = self.state.campaign
-        if campaign is None or campaign.stage is None:
+        if campaign is None or campaign.stage is None or not campaign.stage.n_trajectories:
             return
         campaign.advance()
         if self.state.clock() - self._last.get("campaign", -math.inf) >= LONGEST:

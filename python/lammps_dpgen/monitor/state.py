@@ -151,9 +151,9 @@ class Progress:
         self.models[model] = ModelProgress(step, steps, force_rmse)
         return moved
 
-    def stage(self, stage: StageProgress) -> StageProgress | None:
-        """Note how far the stage of a campaign is; return what was noted before."""
-        return self._campaign().enter(stage)
+    def stage(self, stage: StageProgress) -> None:
+        """Note how far the stage of a campaign is."""
+        self._campaign().enter(stage)
 
     def walkers(self, walkers: Sequence[WalkerProgress]) -> None:
         """Note what the walkers of a campaign do."""

@@ -26,11 +26,16 @@ _MOST_BYTES = 1 << 24
 
 @dataclass(frozen=True)
 class Sample:
-    """One trajectory, and its deviation (eV/Å) over the MD step; arrays are ``[n_looks]``."""
+    """One trajectory, and its deviation (eV/Å) over the MD step.
+
+    Attributes
+    ----------
+    parts
+        (step, max_devi_f), arrays ``[n_looks]``, of each of its runs: a new one begins where it was resumed.
+    """
 
     trajectory: TrajectoryRecord
-    step: FloatArray
-    max_devi_f: FloatArray
+    parts: list[tuple[FloatArray, FloatArray]]
 
 
 @dataclass(frozen=True)
@@ -92,13 +97,16 @@ def read_campaign(ledger: Ledger, folder: Path, window: tuple[float, float] | No
         return None
     rounds = ledger.round_figures()
     windows = {stage["name"]: stage["window"] or window for stage in stages}
-    errors = {name: np.array(found) for name, found in ledger.audited_errors().items() if windows.get(name)}
+    audits = {}
+    for name, errors in ledger.audited_errors().items():
+        if (known := windows.get(name)) is not None:
+            audits[name] = audit_errors(np.array(errors), known[1])
     return CampaignRecord(
         stages=stages,
         rounds=rounds,
         figures=ledger.trajectory_figures(),
         set_aside=ledger.trajectories(states=("set_aside",)),
-        audits={name: audit_errors(found, windows[name][1]) for name, found in errors.items()},
+        audits=audits,
         walkers=_walkers(ledger),
         samples=_samples(ledger, folder / "trajectories"),
     )
@@ -125,10 +133,17 @@ def _samples(ledger: Ledger, folder: Path) -> list[Sample]:
         numbers = [numbers[round(i * (len(numbers) - 1) / (N_SAMPLES - 1))] for i in range(N_SAMPLES)]
     samples = []
     for record in ledger.trajectories(numbers=numbers):
-        found = _deviation(folder / f"{record.number:06d}" / "model_devi.out")
-        if found is not None:
-            samples.append(Sample(record, *found))
+        files = sorted((folder / f"{record.number:06d}").glob("model_devi*.out"), key=_run_of)
+        parts = [part for part in map(_deviation, files) if part is not None]
+        if parts:
+            samples.append(Sample(record, parts))
     return samples
+
+
+def _run_of(path: Path) -> int:
+    """Return which run of a trajectory wrote ``model_devi.out``, ``model_devi.2.out`` ..."""
+    number = path.name.removeprefix("model_devi").removesuffix(".out").strip(".")
+    return int(number) if number.isdecimal() else 1
 
 
 def _deviation(path: Path) -> tuple[FloatArray, FloatArray] | None:
@@ -136,8 +151,6 @@ def _deviation(path: Path) -> tuple[FloatArray, FloatArray] | None:
     try:
         with path.open("rb") as file:
             text = file.read(_MOST_BYTES).decode(errors="replace")
-    except FileNotFoundError:
-        return None
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error}") from error
     rows = [line.split() for line in text[: text.rfind("\n") + 1].splitlines() if not line.lstrip().startswith("#")]

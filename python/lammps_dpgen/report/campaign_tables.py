@@ -14,8 +14,8 @@ MOST_OF_STAGE = 100
 MOST_ROWS = 1500
 #: The tables of the stages are shown open where they have no more rows than this together.
 OPEN_ROWS = 60
-_KEPT = ("name", "state", "reason", "rounds", "trajectories", "left", "looks", "accurate_share", "n_failed")
-_KEPT += ("n_trajectories", "generations", "labels", "force_rmse", "seconds", "window")
+_STAGE = ("name", "state", "reason", "rounds", "trajectories", "left", "looks", "accurate_share", "n_failed")
+_KEPT = (*_STAGE, "n_trajectories", "generations", "labels", "force_rmse", "seconds", "window")
 
 
 def stage_rows(campaign: CampaignRecord) -> list[dict[str, Any]]:

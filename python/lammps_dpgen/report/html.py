@@ -177,8 +177,9 @@ _CONVERGENCE = (
 )
 _SAMPLES = (
     "The largest deviation of the forces over the steps of a few trajectories, spread evenly over the campaign, all on "
-    "one scale; the band is the trust window of the stage. Above each: number of the trajectory, stage / round, "
-    "structure, temperature. The others stand in the folder trajectories, one file model_devi.out each."
+    "one scale; the band is the trust window of the stage; at pink lines the trajectory was resumed. Above each: its "
+    "number, stage / round, structure, temperature. The others stand in the folder trajectories, files model_devi.out, "
+    "model_devi.2.out ... (one more for each time that it was resumed)."
 )
 _WALKERS = (
     "The share of its time that each walker spent in MD, in the deviation of the models, waiting while labels and "

@@ -19,6 +19,7 @@ from lammps_dpgen.report.pictures.style import (
     GREY,
     ORANGE,
     PART_COLOURS,
+    PINK,
     RED,
     SKY,
     canvas,
@@ -73,7 +74,7 @@ def _left_over(axes: Axes, rounds: Sequence[RoundFigures], shares: FloatArray) -
         axes.plot(x[there], shares[there, i], marker, color=CLASS_COLOURS[i], ms=6, mew=0, clip_on=False)
     none = x[(shares[:, 1:] == 0).all(axis=1)]
     axes.plot(none, [floor] * len(none), "o", ms=6, mfc="white", mec=CLASS_COLOURS[0], clip_on=False)
-    begun = [i for i in x if i == 0 or rounds[i].stage != rounds[i - 1].stage]
+    begun = [i for i in range(len(rounds)) if i == 0 or rounds[i].stage != rounds[i - 1].stage]
     for first, end in zip(begun, [*begun[1:], len(rounds)], strict=True):
         values = np.maximum(shares[first:end, 1] + shares[first:end, 2], floor)
         axes.plot(x[first:end], values, color=GREY, lw=0.9, zorder=1)
@@ -124,7 +125,8 @@ def samples(campaign: CampaignRecord, window: tuple[float, float] | None) -> Fig
         axes.set_ylabel("eV/Å")
     for axes in grid.flat[max(0, len(chosen) - columns) : len(chosen)]:
         axes.set_xlabel("MD step")
-    lowest = [np.nanpercentile(one.max_devi_f[one.max_devi_f > 0], 1) for one in chosen if (one.max_devi_f > 0).any()]
+    seen = [deviation[deviation > 0] for one in chosen for _, deviation in one.parts]
+    lowest = [np.percentile(deviation, 1) for deviation in seen if deviation.size]
     edges = [*lowest, *([] if window is None else [window[0]])]
     if edges:
         grid[0, 0].set_ylim(bottom=0.7 * min(edges))
@@ -133,13 +135,18 @@ def samples(campaign: CampaignRecord, window: tuple[float, float] | None) -> Fig
 
 def _sample(axes: Axes, sample: Sample, window: tuple[float, float] | None) -> None:
     axes.set_yscale("log")
-    values = np.where(np.isfinite(sample.max_devi_f) & (sample.max_devi_f > 0), sample.max_devi_f, np.nan)
-    if len(values) > EACH and (np.diff(sample.step) >= 0).all():
-        x, low, high = envelope(sample.step.astype(np.int64), values, N_BINS)
-        axes.fill_between(x, low, high, color=BLUE, alpha=0.45, lw=0)
-        axes.plot(x, high, lw=0.5, color=BLUE)
-    else:
-        axes.plot(sample.step, values, lw=0.8, color=BLUE)
+    total = sum(len(step) for step, _ in sample.parts)
+    for number, (step, deviation) in enumerate(sample.parts):
+        values = np.where(np.isfinite(deviation) & (deviation > 0), deviation, np.nan)
+        if number:
+            axes.axvline(step[0], color=PINK, lw=0.7, zorder=0.5)
+        if total <= EACH:
+            axes.plot(step, values, lw=0.8, color=BLUE)
+            continue
+        x = np.maximum.accumulate(step).astype(np.int64)
+        at, low, high = envelope(x, values, max(2, round(N_BINS * len(step) / total)))
+        axes.fill_between(at, low, high, color=BLUE, alpha=0.45, lw=0)
+        axes.plot(at, high, lw=0.5, color=BLUE)
     if window is not None:
         axes.axhspan(*window, color=ORANGE, alpha=0.16, lw=0)
         axes.axhline(window[0], color=ORANGE, lw=0.9)
