@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from lammps_dpgen.frame import Frame
 from lammps_dpgen.learning.selection import Selection
 from lammps_dpgen.store.ledger import Ledger
+from lammps_dpgen.store.records import FrameState
 
 #: The pool holds at most so many batches; further candidates are counted and left.
 MAX_BATCHES = 50
@@ -77,8 +78,9 @@ class Pool:
         self._drop(dict.fromkeys(self._frames, cause))
 
     def _drop(self, causes: dict[str, str]) -> None:
-        offered = {stored.hash for stored in self._ledger.frames("offered")} if causes else set()
-        changes = [(frame_hash, "dropped", cause) for frame_hash, cause in causes.items() if frame_hash in offered]
+        states = self._ledger.frame_states(causes)
+        offered = ((frame_hash, cause) for frame_hash, cause in causes.items() if states.get(frame_hash) == "offered")
+        changes: list[tuple[str, FrameState, str]] = [(frame_hash, "dropped", cause) for frame_hash, cause in offered]
         self._ledger.set_frame_states(changes)
         for frame_hash in causes:
             self._frames.pop(frame_hash, None)
