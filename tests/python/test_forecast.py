@@ -106,6 +106,12 @@ def test_a_labeler_that_lacks_an_element_is_an_error(tmp_path: Path) -> None:
     assert "labeler lammps: no LAMMPS type for Mg" in errors_of(found)
 
 
+def test_initial_models_that_are_not_there(tmp_path: Path) -> None:
+    found = forecast(config_of(tmp_path, initial_models=["a.pb", "b.pb"], models=2))
+    assert f"initial_models: no such file: {tmp_path / 'a.pb'}, {tmp_path / 'b.pb'}" in errors_of(found)
+    assert found.initial == ()
+
+
 def test_starts_that_a_round_leaves_out(tmp_path: Path) -> None:
     many = {**FCC, "scale": [0.98, 1.0, 1.02], "perturb": {"displacement": 0.1}, "number": 2}
     found = forecast(config_of(tmp_path, structures=[many]))

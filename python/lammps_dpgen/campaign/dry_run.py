@@ -12,7 +12,7 @@ from rich.text import Text
 from lammps_dpgen.campaign.forecast import Finding, Forecast, StageForecast, forecast
 from lammps_dpgen.campaign.timing import Timing, time_stages
 from lammps_dpgen.config.campaign import CampaignConfig
-from lammps_dpgen.errors import ConfigError, DpgenError
+from lammps_dpgen.errors import ConfigError, DpgenError, TrainingError
 
 #: Columns of a table that goes into a file or a pipe.
 _PLAIN_WIDTH = 160
@@ -38,6 +38,8 @@ def dry_run(config: CampaignConfig) -> None:
     if found.stages and not any(finding.is_error for finding in findings):
         try:
             timing = time_stages(config, found.stages, findings)
+        except TrainingError as error:
+            findings.append(Finding(f"trainer {config.trainer.name}", str(error)))
         except DpgenError as error:
             findings.append(Finding("timing", f"the cost of MD is not known: {error}", is_error=False))
     if found.stages:

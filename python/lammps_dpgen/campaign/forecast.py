@@ -155,7 +155,7 @@ def _check_stage(config: CampaignConfig, found: StageForecast) -> Iterator[Findi
 
 
 def check_parts(config: CampaignConfig) -> Iterator[Finding]:
-    """Yield what labeler and trainer find wrong with their settings, without a label or a training."""
+    """Yield what labeler and trainer find wrong with their settings, without a label or a training, and lost files."""
     elements = list(config.type_map)
     for section in (config.labeler, config.trainer):
         where = f"{registry.WORDS[section.group]} {section.name}"
@@ -165,6 +165,9 @@ def check_parts(config: CampaignConfig) -> Iterator[Finding]:
             yield Finding(where, f"{_told(error, where)}. On this machine the campaign cannot start", is_error=False)
         except DpgenError as error:
             yield Finding(where, _told(error, where))
+    missing = [str(path) for path in config.initial_models if not path.is_file()]
+    if missing:
+        yield Finding("initial_models", f"no such file: {', '.join(missing)}")
 
 
 def _told(error: DpgenError, where: str) -> str:

@@ -6,8 +6,7 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from lammps_dpgen import registry
 from lammps_dpgen.campaign.forecast import Finding, StageForecast
 from lammps_dpgen.config.campaign import CampaignConfig
 from lammps_dpgen.config.stage import Stage
-from lammps_dpgen.errors import ConfigError, DpgenError
+from lammps_dpgen.errors import ConfigError, DpgenError, TrainingError
 from lammps_dpgen.execution.base import Task
 from lammps_dpgen.frame import Frame, Label, LabelledFrame
 from lammps_dpgen.learning.session import threads_of_this_process
@@ -95,7 +94,10 @@ class Timing:
     speeds: dict[str, Speed] = field(default_factory=dict)
 
     def seconds(self, found: StageForecast) -> float | None:
-        """Return the seconds of a round of a stage on one walker of one rank; None where nothing was measured."""
+        """Return the seconds of a round of a stage on one walker of one rank; None where nothing was measured.
+
+        A kind that was not timed is taken to be as fast as the first one.
+        """
         speed = self.speeds.get(kind_of(found.stage)) or next(iter(self.speeds.values()), None)
         if speed is None or not found.steps:
             return None
@@ -115,17 +117,14 @@ def time_stages(config: CampaignConfig, stages: Sequence[StageForecast], finding
 
     Raises
     ------
-    DpgenError
-        There are no models, and none could be made.
+    ConfigError
+        There are no models, and the trainer makes none in one step.
+    TrainingError
+        It failed.
     """
     threads_of_this_process()
-    with (
-        tempfile.TemporaryDirectory(prefix="lammps-dpgen-dry-run-") as name,
-        models_at_hand(config, stages, name) as (
-            models,
-            words,
-        ),
-    ):
+    with tempfile.TemporaryDirectory(prefix="lammps-dpgen-dry-run-") as name:
+        models, words = models_at_hand(config, stages, Path(name))
         timing = Timing(words)
         deadline = time.monotonic() + ENOUGH
         for found in _one_of_each_kind(stages):
@@ -157,8 +156,8 @@ def _one_of_each_kind(stages: Iterable[StageForecast]) -> list[StageForecast]:
 
 
 def _range(found: StageForecast) -> int:
-    first, last = (plan.start.n_atoms for plan in (*_extremes(found.plans), *_extremes(found.plans))[:2])
-    return last - first
+    sizes = [plan.start.n_atoms for plan in found.plans]
+    return max(sizes) - min(sizes)
 
 
 def _extremes(plans: Sequence[TrajectoryPlan]) -> list[TrajectoryPlan]:
@@ -197,32 +196,24 @@ def _time_plan(
     return sum(float(seconds) for seconds, _ in loops) / steps if steps else (time.monotonic() - begin) / LOOKS
 
 
-@contextmanager
-def models_at_hand(
-    config: CampaignConfig, stages: Sequence[StageForecast], folder: str
-) -> Iterator[tuple[list[Path], str]]:
-    """Give the current models of the run, or the initial ones, or untrained ones of the same architecture.
+def models_at_hand(config: CampaignConfig, stages: Sequence[StageForecast], folder: Path) -> tuple[list[Path], str]:
+    """Return the current models of the run, or the initial ones, or untrained ones; and in words, which.
 
     Raises
     ------
-    DpgenError
-        The trainer cannot make a model in one step, or failed.
+    ConfigError
+        The trainer cannot make a model in one step.
+    TrainingError
+        It failed.
     """
-    suffix = config.trainer.model_suffix
     run = RunFolder(config.run_folder)
-    links = [run.model_link(index, suffix) for index in range(config.models)]
+    links = [run.model_link(index, config.trainer.model_suffix) for index in range(config.models)]
     if all(link.is_file() for link in links):
-        yield [link.resolve() for link in links], "the current models of the run folder"
-        return
+        return [link.resolve() for link in links], "the current models of the run folder"
     if config.initial_models:
-        missing = [str(path) for path in config.initial_models if not path.is_file()]
-        if missing:
-            raise ConfigError(f"initial_models: no such file: {', '.join(missing)}")
-        yield list(config.initial_models), "the initial models"
-        return
-    frames = [frame for found in stages for frame in found.starts]
-    model = untrained_model(config, frames, Path(folder))
-    yield [model] * config.models, f"an untrained model of the same architecture, {config.models} times"
+        return list(config.initial_models), "the initial models"
+    model = untrained_model(config, [frame for found in stages for frame in found.starts], folder)
+    return [model] * config.models, f"an untrained model of the same architecture, {config.models} times"
 
 
 def untrained_model(config: CampaignConfig, frames: Sequence[Frame], folder: Path) -> Path:
@@ -231,7 +222,9 @@ def untrained_model(config: CampaignConfig, frames: Sequence[Frame], folder: Pat
     Raises
     ------
     ConfigError
-        The trainer has no training of one step, or it failed.
+        The trainer has no training of one step.
+    TrainingError
+        It failed.
     """
     trainer: Trainer = registry.make(config.trainer.group, config.trainer.name, config.trainer.settings)
     short = type(trainer).Settings.model_validate(config.trainer.settings).one_step()
@@ -255,7 +248,7 @@ def untrained_model(config: CampaignConfig, frames: Sequence[Frame], folder: Pat
         while not (outcomes := executor.poll()):
             time.sleep(0.05)
     if outcomes[0].value is None:
-        raise ConfigError(f"a training of one step failed: {outcomes[0].error}")
+        raise TrainingError(f"a training of one step failed: {outcomes[0].error}")
     return Path(TrainingResult.from_json(outcomes[0].value).model)
 
 
