@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from lammps_dpgen.learning.calibration import TrustCalibration
 from lammps_dpgen.store.records import LabelFigures
 
 START = (0.05, 0.15)
+DATA = Path(__file__).parents[1] / "data"
 PAIR = ("max_devi_f", "force_error_max")
 NORMAL_90 = 1.2816  # quantile of the normal distribution
 
@@ -155,6 +157,21 @@ class TestRelation:
             rng = np.random.default_rng(10_000 + seed)
             above.append(truth.typical(lo) * np.exp(rng.normal(0, truth.between) + rng.normal(0, truth.scatter)) > 0.3)
         assert 0.03 < np.mean(above) < 0.13
+
+    @pytest.mark.parametrize("confidence", [0.8, 0.9, 0.95])
+    def test_promise_is_kept_by_real_labels(self, confidence: float) -> None:
+        """Ten learning runs of aluminium: what two or more generations promise holds for the next one."""
+        table = np.loadtxt(DATA / "error_relation" / "labels.csv", delimiter=",", skiprows=1)
+        above: list[bool] = []
+        for run in np.unique(table[:, 0]):
+            _, generation, deviation, error = table[table[:, 0] == run].T
+            for number in range(2, int(generation.max()) + 1):
+                before, now = generation < number, generation == number
+                relation = fit_relation(deviation[before], error[before], generation[before].astype(np.int64))
+                assert relation is not None
+                above += list(error[now] > relation.quantile(deviation[now], confidence))
+        assert len(above) == 492
+        assert np.mean(above) == pytest.approx(1 - confidence, rel=0.2)
 
 
 class TestWindow:
