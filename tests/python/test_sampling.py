@@ -95,7 +95,7 @@ class TestMdSettings:
             ({"lammps": "fix 1 all nve\nrun 5"}, "template"),
             ({"lammps": "fix dpgen all dpgen 10"}, "own"),
             ({"skin": 0}, "skin"),
-            ({"tempratures": 5}, "tempratures"),
+            ({"no_such_key": 5}, "no_such_key"),
         ],
     )
     def test_refused(self, values: dict[str, Any], match: str) -> None:
