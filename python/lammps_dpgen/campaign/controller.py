@@ -36,6 +36,7 @@ from lammps_dpgen.frame import Frame
 from lammps_dpgen.learning.interrupts import Interrupts
 from lammps_dpgen.learning.learner import Learner
 from lammps_dpgen.learning.logbook import Logbook
+from lammps_dpgen.learning.second_look import TrustBounds
 from lammps_dpgen.monitor.campaign_state import StageProgress
 from lammps_dpgen.monitor.state import Totals, counted
 from lammps_dpgen.monitor.view import View
@@ -129,7 +130,9 @@ class Controller:
                 f"{counted(unused, 'rank')} of {self._ranks} cannot be used: walkers have "
                 f"{walkers.ranks_per_walker} ranks each (walkers.ranks_per_walker)"
             )
+        self.roster.learning(True)
         self._learner.begin()
+        self.roster.learning(False)
         self._adopt_generation()
         self._show_totals()
         over = {event.data["stage"] for event in self._ledger.events("stage_end")}
@@ -191,8 +194,10 @@ class Controller:
         )
         begun = [event for event in self._ledger.events("learning") if event.data["stage"] == stage.name]
         self._generations_of_stage, self._learnt_in_round = len(begun), bool(begun)
-        self._logbook.write("stage", stage=stage.name, number=stage.number, n_trajectories=stage.trajectories)
-        self._view.message(f"stage {stage.name}")
+        window = list(self._windows.window(stage.trust))
+        self._logbook.write(
+            "stage", stage=stage.name, number=stage.number, n_trajectories=stage.trajectories, trust=window
+        )
         self._view.phase("MD", stage.name)
         while not self.ended:
             self._tick()
@@ -265,7 +270,9 @@ class Controller:
         audits = self._pool.audits(n_audits if left is None else min(n_audits, max(0, left - batch)))
         step = max((frame.origin.step for frame in frames), default=0)
         self.roster.learning(True)
-        learnt = bool(frames) and self._learner.learn(frames, "candidates", step, audits)
+        lo, _ = self._windows.window(run.stage.trust)
+        bounds = TrustBounds.of_fix(lo, run.stage.fix)
+        learnt = bool(frames) and self._learner.learn(frames, "candidates", step, audits, bounds)
         self.roster.learning(False)
         self._pool.settle(self._learner.selection if frames else None, learnt)
         if learnt:
@@ -291,14 +298,13 @@ class Controller:
         """Tell walkers that wait, and those that are under way with older models, what there is now."""
         assert self._models is not None
         assert self._stage is not None
-        window = self._windows.window(self._stage.stage.trust)
+        swap = Swap(self._models, self._windows.window(self._stage.stage.trust))
+        behind = [walker for walker in self.roster.in_md() if self.roster[walker].generation < swap.models.generation]
         for walker in self.roster.waiting():
-            self._post.send(Swap(self._models, window) if learnt else Resume(), walker)
+            self._post.send(swap if learnt else Resume(), walker)
             self.roster.resumes(walker)
-        if learnt:
-            for walker in self.roster.in_md():
-                if self.roster[walker].generation < self._models.generation:
-                    self._post.send(Swap(self._models, window), walker)
+        for walker in behind if learnt else ():
+            self._post.send(swap, walker)
 
     # ---- the post ----------------------------------------------------------------------------------------------------
 

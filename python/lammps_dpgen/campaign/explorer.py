@@ -20,7 +20,7 @@ from lammps_dpgen.ensemble import EnsemblePrediction, ModelDeviation
 from lammps_dpgen.errors import LearningError
 from lammps_dpgen.frame import Frame
 from lammps_dpgen.learning.preload import Preload
-from lammps_dpgen.learning.session import LammpsSession
+from lammps_dpgen.learning.session import LammpsSession, raised_alone
 from lammps_dpgen.learning.trajectory import Trajectory
 from lammps_dpgen.learning.walker import Walker
 
@@ -102,16 +102,18 @@ class Explorer:
                 walker.run(script)
                 if not walker.ended and not walker.anywhere(walker.error is not None):
                     walker.drain()
-            except Exception:
-                if walker.error is not None:  # LAMMPS only says that it was stopped
-                    raise walker.error from None
-                raise
-            finally:
-                self.step = session.step
-                self.deviation_seconds += walker.deviation_seconds
-                self.pause_seconds += walker.pause_seconds
-                self.first_look = walker.first_look
-                session.close()
+            except Exception as error:
+                if self.comm.size > 1 and raised_alone(error):
+                    raise  # the other ranks wait inside LAMMPS, which must not be closed on this one alone
+                walker.fail(error)  # where there is an error already, LAMMPS only says that it was stopped
+            self.step = session.step
+            self.deviation_seconds += walker.deviation_seconds
+            self.pause_seconds += walker.pause_seconds
+            self.first_look = walker.first_look
+            session.close()
+        error = next((one for one in self.comm.allgather(walker.error) if one is not None), None)
+        if error is not None:
+            raise error
         if walker.looks == 0:
             raise LearningError(
                 f"{script} ran to its end, but fix {FIX_ID} never looked at a step: no run command came after the fix"

@@ -1,0 +1,129 @@
+"""``lammps-dpgen run`` with real LAMMPS, labels and trainings: walkers, stages, rounds, and what goes wrong in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from campaigns import CAMPAIGN, NEVER, Campaign, campaign_with_generation_0, stage
+from learning_runs import N_STRUCTURES
+
+from lammps_dpgen.monitor.status import read_run_status
+
+
+@pytest.fixture
+def campaign(tmp_path: Path, generation_0: Path, clean_env: dict[str, str]) -> Campaign:
+    """A campaign that goes on from a copy of generation 0."""
+    return campaign_with_generation_0(generation_0, tmp_path, clean_env)
+
+
+def test_walkers_explore_and_learn_until_the_stages_are_over(campaign: Campaign) -> None:
+    stages = [stage("doubted", max_generations=2), stage("trusted", trust=NEVER, ensemble="npt", pressures=[1])]
+    campaign.configure(stages=stages)
+    done = campaign.go()
+    first, second = campaign.all("stage_end")
+    assert (first["stage"], first["converged"], first["generations"]) == ("doubted", False, 2)
+    assert (second["stage"], second["converged"], second["accurate_share"]) == ("trusted", True, 1.0)
+    assert campaign.last("end")["reason"] == "all stages are over"
+    records = campaign.trajectories()
+    assert {record.state for record in records} == {"done"}
+    assert len([record for record in records if record.stage == "trusted"]) == 4
+    assert {record.walker for record in records} == {0, 1}
+    assert all(record.step == record.n_steps == 60 for record in records)
+    assert {tuple(record.conditions.items()) for record in records if record.stage == "doubted"} == {
+        (("temperature", 900.0),),
+        (("temperature", 1400.0),),
+    }
+    with campaign.ledger() as ledger:
+        labels, counts = ledger.labels(), ledger.counts()
+        assert [generation.number for generation in ledger.generations()] == [0, 1, 2]
+    assert counts.untrained == counts.frames["selected"] == counts.frames["offered"] == 0
+    new = [label for label in labels if label.frame.origin.source != "bootstrap"]
+    assert len(labels) == len(new) + N_STRUCTURES
+    assert {label.frame.origin.source for label in new} == {"md"}
+    assert all(label.force_rmse is not None for label in new)
+    assert {label.frame.origin.stage for label in new} == {"doubted"}
+    assert {label.frame.origin.trajectory for label in new} <= {record.number for record in records}
+    assert campaign.label_log().total() == len(labels)
+    for seconds in campaign.all("walker_time"):
+        assert seconds["seconds"]["md"] > 0.0
+    assert (campaign.run.path / "report.html").is_file()
+    assert "2 MD" not in done.output.splitlines()[-1]
+    assert not campaign.processes()
+
+    campaign.go(ranks=1)
+    assert len(campaign.trajectories()) == len(records)
+    assert campaign.label_log().total() == len(labels)
+
+
+def test_rounds_give_the_same_result_whoever_carries_them_out(
+    campaign: Campaign, tmp_path_factory: pytest.TempPathFactory, generation_0: Path
+) -> None:
+    found = []
+    for ranks in (2, 1):
+        folder = tmp_path_factory.mktemp(f"ranks-{ranks}")
+        one = campaign_with_generation_0(generation_0, folder, campaign.env)
+        one.configure(walkers={**CAMPAIGN["walkers"], "overlap": False}, max_generations=2)
+        one.go(ranks)
+        with one.ledger() as ledger:
+            labels = [(label.frame_hash, label.trained_in, label.label.energy) for label in ledger.labels()]
+            curves = [[model.curve for model in generation.models] for generation in ledger.generations()]
+        walkers = {record.walker for record in one.trajectories()}
+        assert walkers == set(range(ranks))
+        found.append((sorted(labels), curves))
+    assert len(found[0][0]) == N_STRUCTURES + 8
+    assert found[0] == found[1]
+
+
+def test_a_walker_of_two_ranks_and_one_rank_too_many(campaign: Campaign) -> None:
+    campaign.configure(walkers={**CAMPAIGN["walkers"], "ranks_per_walker": 2}, stages=[stage("only", trajectories=2)])
+    done = campaign.go(ranks=3)
+    assert "1 rank of 3 cannot be used" in done.output
+    assert {record.state for record in campaign.trajectories()} == {"done"}
+    assert [event["generation"] for event in campaign.all("swap")] == [1] * len(campaign.all("swap"))
+    with campaign.ledger() as ledger:
+        latest = ledger.latest_generation()
+    assert latest is not None
+    assert latest.number == 1
+
+
+def test_fewer_ranks_than_a_walker_needs(campaign: Campaign) -> None:
+    campaign.configure(walkers={**CAMPAIGN["walkers"], "ranks_per_walker": 3})
+    done = campaign.go(ranks=2, check=False)
+    assert done.returncode == 2
+    assert "ranks_per_walker is 3, but the job has 2 ranks" in done.output
+    assert not campaign.trajectories()
+
+
+def test_crashed_trajectories_are_begun_again_and_set_aside(campaign: Campaign) -> None:
+    bad = stage("bad", trajectories=2, lammps="compute too_few all", max_generations=1)
+    campaign.configure(stages=[bad, stage("good", trust=NEVER)], walkers={**CAMPAIGN["walkers"], "retries": 1})
+    campaign.go()
+    records = campaign.trajectories()
+    crashed = [record for record in records if record.stage == "bad"]
+    assert {record.state for record in crashed} == {"set_aside"}
+    assert {record.attempts for record in crashed} == {2}
+    assert all("compute" in record.cause for record in crashed)
+    assert not campaign.all("stage_end")[0]["converged"]
+    assert campaign.all("stage_end")[1]["converged"]
+
+
+def test_a_limit_ends_the_campaign_and_a_higher_one_goes_on(campaign: Campaign) -> None:
+    campaign.configure(limits={"labels": N_STRUCTURES + 4}, max_generations=2)
+    done = campaign.go(check=False)
+    assert done.returncode == 1
+    assert f"limit of {N_STRUCTURES + 4} labels reached" in done.output
+    assert not campaign.all("stage_end")
+    assert {record.state for record in campaign.trajectories()} <= {"waiting", "done"}
+    campaign.configure(limits={"labels": N_STRUCTURES + 12}, max_generations=2)
+    campaign.go()
+    assert len(campaign.all("stage_end")) == 1
+    assert {record.state for record in campaign.trajectories()} == {"done"}
+    assert campaign.label_log().total() == len(campaign.label_log()) == N_STRUCTURES + 8
+
+
+def test_status_of_a_campaign_that_is_over(campaign: Campaign) -> None:
+    campaign.configure(stages=[stage("trusted", trust=NEVER)])
+    campaign.go()
+    status = read_run_status(campaign.run.path)
+    assert status.state == "finished"
