@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import json
 import os
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 
 from mpi4py import MPI
 
+from lammps_dpgen.ensemble import Ensemble
 from lammps_dpgen.frame import Frame
 from lammps_dpgen.learning.preload import Preload
 from lammps_dpgen.learning.session import LammpsSession
@@ -133,13 +135,19 @@ class Case:
         return energy
 
 
+@functools.cache
+def loaded(paths: tuple[Path, ...]) -> Ensemble:
+    """Load models once for all scripts: what is new at a swap is the pair style."""
+    return Ensemble(paths)
+
+
 def swapped(folder: Path, models: Path, name: str) -> dict[str, Any]:
     """Swap the models at each pause, back and forth; compare the energy at the end with that of a fresh LAMMPS."""
     case = Case(folder / name, models)
 
     def swap(session: LammpsSession) -> None:
         other = case.models[2:] if case.current == case.models[:2] else case.models[:2]
-        session.swap_models(case.link(other))
+        session.swap_models(case.link(other), loaded(tuple(other)).core)
 
     found = case.perform(SCRIPTS[name], swap)
     return found | {"fresh": case.energy(SCRIPTS[name], found["x"])}
