@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from ledger_records import make_frame, make_generation, make_label
 
-from lammps_dpgen.cli.export import split
 from lammps_dpgen.cli.main import main
 from lammps_dpgen.frame import Frame, FrameOrigin
+from lammps_dpgen.learning.data_folder import split
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.records import StoredLabel
 from lammps_dpgen.store.run_folder import RunFolder

@@ -9,16 +9,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from ase import Atoms
-from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
-from ase.stress import full_3x3_to_voigt_6_stress
 
 from lammps_dpgen.cli.devi import read_atoms
 from lammps_dpgen.cli.parallel import refuse_launcher
 from lammps_dpgen.config.label import LabelConfig
 from lammps_dpgen.config.load import load_config
 from lammps_dpgen.errors import ConfigError
-from lammps_dpgen.frame import Frame, Label, LabelledFrame
+from lammps_dpgen.frame import Frame, LabelledFrame
+from lammps_dpgen.labelled_data import labelled_atoms
 from lammps_dpgen.learning.file_labels import FileLabels, label_file
 from lammps_dpgen.monitor.view import open_view
 from lammps_dpgen.store.run_folder import RunFolder
@@ -26,8 +25,6 @@ from lammps_dpgen.training.data import write_systems
 
 #: Failures that are told one by one.
 _SHOWN = 10
-#: What may stand in a frame's info from an earlier label.
-_OLD_RESULTS = ("energy", "free_energy", "forces", "stress", "virial", "magmom", "dipole")
 
 
 def run_label(
@@ -81,23 +78,6 @@ def run_label(
         write_systems([LabelledFrame(frame, found.labels[frame.hash]) for _, frame in pairs], deepmd, elements)
     _tell(frames, found, target, run)
     return 0 if len(pairs) == len(frames) else 1
-
-
-def labelled_atoms(atoms: Atoms, frame: Frame, label: Label) -> Atoms:
-    """Return a copy of ASE atoms with the results of a label, in ASE's units and signs.
-
-    The energy and the free energy are both the one that the forces are the gradient of.
-    """
-    labelled = atoms.copy()
-    for key in _OLD_RESULTS:
-        labelled.info.pop(key, None)
-        labelled.arrays.pop(key, None)
-    results = {"energy": label.energy, "free_energy": label.energy, "forces": label.forces}
-    if label.virial is not None:
-        results["stress"] = full_3x3_to_voigt_6_stress(-label.virial / frame.volume)
-    labelled.calc = SinglePointCalculator(labelled, **results)
-    labelled.info.update(label_code=label.code, label_settings=label.settings_hash, label_seconds=label.seconds)
-    return labelled
 
 
 def _refuse_overwriting(source: Path, target: Path) -> None:
