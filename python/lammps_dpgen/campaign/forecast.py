@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lammps_dpgen import registry
+from lammps_dpgen.campaign.held_out import read_held_out
 from lammps_dpgen.config.campaign import CampaignConfig
 from lammps_dpgen.config.stage import Stage
 from lammps_dpgen.errors import ConfigError, DpgenError, MissingPartError, StructureError
@@ -97,7 +98,7 @@ def forecast(config: CampaignConfig) -> Forecast:
     boot = config.bootstrap()
     chosen = () if boot is None else filter(boot.is_initial, config.structures)
     initial = tuple(frame for source in chosen for frame in by_name[source.source_name])
-    return Forecast(tuple(stages), initial, (*findings, *check_parts(config)))
+    return Forecast(tuple(stages), initial, (*findings, *check_parts(config), *_check_held_out(config)))
 
 
 def _forecast_stage(stage: Stage, starts: tuple[Frame, ...], config: CampaignConfig) -> StageForecast:
@@ -152,6 +153,13 @@ def _check_stage(config: CampaignConfig, found: StageForecast) -> Iterator[Findi
             "atom there; more walkers of fewer ranks use them better",
             is_error=False,
         )
+
+
+def _check_held_out(config: CampaignConfig) -> Iterator[Finding]:
+    try:
+        read_held_out(config)
+    except ConfigError as error:
+        yield Finding("finalize", str(error))
 
 
 def check_parts(config: CampaignConfig) -> Iterator[Finding]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from mpi4py.MPI import UNDEFINED
 
 from lammps_dpgen.campaign.controller import Controller
+from lammps_dpgen.campaign.finalize import finalize
+from lammps_dpgen.campaign.held_out import check_held_out
 from lammps_dpgen.campaign.post import ControllerPost, LeaderPost, check_threads, dismiss_all
 from lammps_dpgen.campaign.walkers import WalkerLoop
 from lammps_dpgen.config.campaign import CampaignConfig
@@ -59,6 +61,7 @@ def run_campaign(config: CampaignConfig, comm: MPI.Comm) -> int:
     walker = comm.Split(number if used else UNDEFINED, comm.rank)
     leads = used and comm.rank % per_walker == 0
     leaders = comm.Split(0 if leads else UNDEFINED, comm.rank)
+    on_root(comm, lambda: check_held_out(config))
     run = RunFolder(config.run_folder)
     interrupts = Interrupts()
     with divert_library_output(run.path / "log.libraries"), interrupts.taken(), interrupts.noted():
@@ -68,12 +71,17 @@ def run_campaign(config: CampaignConfig, comm: MPI.Comm) -> int:
         if used:
             WalkerLoop(walker, number, config, run, LeaderPost(leaders) if leads else None, interrupts).run()
         code = on_root(comm, lambda: 0 if office is None else office.result())
-    on_root(comm, lambda: _report(run))
+    on_root(comm, lambda: _close(config, run, are_stages_over=code == 0))
     return code
 
 
-def _report(run: RunFolder) -> None:
-    print(f"report: {build(run.path)}")
+def _close(config: CampaignConfig, run: RunFolder, *, are_stages_over: bool) -> None:
+    """Write the report, and what is handed on where the campaign has come to its end."""
+    if are_stages_over:
+        print(f"to hand on: {finalize(config, run)}")
+    else:
+        build(run.path)
+    print(f"report: {run.report}")
     print_summary(run.path)
 
 

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from pydantic import Field, ValidationInfo, field_validator
 
+from lammps_dpgen.config.base import FilePath, Section
 from lammps_dpgen.config.bootstrap import BootstrapConfig, source_names
 from lammps_dpgen.config.learning import LearningConfig
 from lammps_dpgen.config.names import check_distinct, check_known
 from lammps_dpgen.config.parts import StructureSection
 from lammps_dpgen.config.stage import Converged, Stage, StageSection, Trust, Walkers
+
+
+class Finalize(Section):
+    """What is handed on when all stages are over, in the folder ``final`` of the run folder."""
+
+    held_out: FilePath | None = None
+    """Labelled frames, computed with the settings of the labeler, that test the final models and are never trained on:
+    a file that ASE reads (such as extended XYZ), an OUTCAR, or a folder of deepmd/npy systems. Default: none; the
+    errors on labels before they were trained on stand for the test."""
 
 
 class CampaignConfig(LearningConfig):
@@ -35,6 +45,8 @@ class CampaignConfig(LearningConfig):
     """Most generations that are trained in one stage."""
     stages: tuple[StageSection, ...] = Field(min_length=1)
     """What is explored, one stage after the other."""
+    finalize: Finalize = Finalize()
+    """The last act: what is handed on when all stages are over."""
 
     @field_validator("structures")
     @classmethod
