@@ -9,6 +9,7 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
@@ -85,7 +86,7 @@ class StageRun:
     def plan_round(self) -> int:
         """Plan the trajectories of the next round, the same ones for the same seed; return how many."""
         self.round += 1
-        rng = np.random.default_rng([self._seed, 2, self.stage.number, self.round])
+        rng = np.random.default_rng([self._seed, 2, crc32(self.stage.name.encode()), self.round])
         plans = self.sampler.plan(self._starts, self.stage.trajectories, rng)
         records = [self._record(index, plan) for index, plan in enumerate(plans)]
         for number, record in zip(self._ledger.add_trajectories(records), records, strict=True):
