@@ -108,6 +108,23 @@ def test_crashed_trajectories_are_begun_again_and_set_aside(campaign: Campaign) 
     assert campaign.all("stage_end")[1]["converged"]
 
 
+@pytest.mark.parametrize("overlap", [True, False])
+def test_failed_frames_lead_back_and_to_new_models(campaign: Campaign, overlap: bool) -> None:
+    """The window is so low that the poor models fail at once; nothing may go round in circles."""
+    stages = [stage("hard", trust={"lo": 0.02, "hi": 0.2}, max_generations=3)]
+    campaign.configure(stages=stages, walkers={**CAMPAIGN["walkers"], "overlap": overlap})
+    campaign.go()
+    (end,) = campaign.all("stage_end")
+    assert end["generations"] >= 1
+    pauses = campaign.all("pause")
+    assert any(pause["n_failed"] for pause in pauses)
+    records = campaign.trajectories()
+    assert {record.state for record in records} <= {"done", "set_aside"}
+    assert all(record.cause for record in records if record.state == "set_aside")
+    with campaign.ledger() as ledger:
+        assert ledger.counts().frames["offered"] == 0
+
+
 def test_a_limit_ends_the_campaign_and_a_higher_one_goes_on(campaign: Campaign) -> None:
     campaign.configure(limits={"labels": N_STRUCTURES + 4}, max_generations=2)
     done = campaign.go(check=False)
