@@ -113,7 +113,7 @@ def _read(source: Path) -> Iterator[tuple[Atoms, FloatArray | None]]:
             return
         from ase.io import iread
 
-        for atoms in iread(source, ":"):
+        for atoms in iread(source, ":", parallel=False):  # ASE would have all ranks of a job read together
             yield atoms, None
     except ConfigError:
         raise

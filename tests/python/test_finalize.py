@@ -17,6 +17,7 @@ from ase.io import write
 
 from lammps_dpgen.campaign import finalize as last_act
 from lammps_dpgen.campaign.finalize import finalize
+from lammps_dpgen.campaign.forecast import forecast
 from lammps_dpgen.campaign.references import LABELERS, STRUCTURES, articles, bibliography, citation_page
 from lammps_dpgen.config import CampaignConfig, load_config
 from lammps_dpgen.config.normal_form import HIDDEN, normal_form, without_places
@@ -267,6 +268,11 @@ def test_frames_that_were_trained_on_are_no_test(copy: CampaignConfig, data: Pat
         finalize(config, RunFolder(config.run_folder))
 
 
+def test_dry_run_tells_what_is_wrong_with_it(tmp_path: Path) -> None:
+    findings = forecast(configure(tmp_path, finalize={"held_out": "nowhere.extxyz"})).findings
+    assert [finding.text for finding in findings if finding.is_error and "nowhere.extxyz: no such" in finding.text]
+
+
 def test_bad_input(copy: CampaignConfig, data: Path) -> None:
     folder, run = copy.run_folder.parent, RunFolder(copy.run_folder)
     cases = (
@@ -283,11 +289,28 @@ def test_bad_input(copy: CampaignConfig, data: Path) -> None:
         finalize(configure(folder, finalize={}), run)
 
 
+def test_normal_form_is_a_configuration(tmp_path: Path) -> None:
+    """It can be read again and means the same, a null that is no default included."""
+    trainer = {"name": "deepmd", "settings": {"warm_start": {"training_reuse_iter": None}}}
+    sources = [
+        {"name": "a", "generator": "prototype", "element": "Al"},
+        {"generator": "halves", "element": "Al", "miller": [1, 1, 1]},
+    ]
+    config = configure(tmp_path, trainer=trainer, structures=sources, trust={"auto": {"target": 0.2}})
+    (tmp_path / "again.json").write_text(json.dumps(normal_form(config)))
+    again = load_config(tmp_path / "again.json", CampaignConfig)
+    assert again == config
+    assert again.config_hash() == config.config_hash()
+
+
 def test_normal_form_tells_no_secrets(tmp_path: Path) -> None:
-    settings = {"calculator": "my.place:Oracle", "arguments": {"api_key": "hunter2", "url": "https://me:pw@host/x"}}
+    settings = {
+        "calculator": "my.place:Oracle",
+        "arguments": {"api_key": "hunter2", "credentials": {"user": "hunter3"}, "url": "https://me:pw@host/x"},
+    }
     text = json.dumps(normal_form(configure(tmp_path, labeler={"name": "ase", "settings": settings})))
     assert HIDDEN in text
-    assert not any(word in text for word in ("hunter2", "me:pw", str(tmp_path)))
+    assert not any(word in text for word in ("hunter2", "hunter3", "me:pw", str(tmp_path)))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from lammps_dpgen.campaign.held_out import check_held_out
 from lammps_dpgen.campaign.post import ControllerPost, LeaderPost, check_threads, dismiss_all
 from lammps_dpgen.campaign.walkers import WalkerLoop
 from lammps_dpgen.config.campaign import CampaignConfig
-from lammps_dpgen.errors import ConfigError
+from lammps_dpgen.errors import ConfigError, DpgenError
 from lammps_dpgen.learning.interrupts import Interrupts
 from lammps_dpgen.learning.learner import Learner
 from lammps_dpgen.learning.logbook import Logbook
@@ -78,7 +78,11 @@ def run_campaign(config: CampaignConfig, comm: MPI.Comm) -> int:
 def _close(config: CampaignConfig, run: RunFolder, *, are_stages_over: bool) -> None:
     """Write the report, and what is handed on where the campaign has come to its end."""
     if are_stages_over:
-        print(f"to hand on: {finalize(config, run)}")
+        try:
+            print(f"to hand on: {finalize(config, run)}")
+        except DpgenError:
+            build(run.path)
+            raise
     else:
         build(run.path)
     print(f"report: {run.report}")

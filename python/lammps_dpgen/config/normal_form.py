@@ -32,6 +32,8 @@ def normal_form(config: Section) -> dict[str, Any]:
 
 
 def _plain(value: Any, key: str) -> Any:
+    if _SECRET_KEY.search(key) and value and not isinstance(value, (bool, int, float)):
+        return HIDDEN
     if isinstance(value, InlineSection):
         own = {name: getattr(value, name) for name in value.own_keys()}
         return _mapping({**own, **value.model_dump()["settings"]})
@@ -44,7 +46,7 @@ def _plain(value: Any, key: str) -> Any:
     if isinstance(value, Path):
         return value.name
     if isinstance(value, str):
-        return HIDDEN if _SECRET_KEY.search(key) and value else without_places(value)
+        return without_places(value)
     return value
 
 

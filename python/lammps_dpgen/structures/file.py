@@ -108,7 +108,7 @@ def read_images(path: Path, index: str, file_format: str | None = None) -> list[
         ASE cannot read the file, or it has no such structure.
     """
     try:
-        images = ase.io.read(path, index=index, format=file_format)
+        images = ase.io.read(path, index=index, format=file_format, parallel=False)  # rank 0 of a job is alone here
     except Exception as error:  # readers raise whatever comes to their mind
         reason = " ".join(str(error).split())
         if isinstance(error, (IndexError, StopIteration)):
