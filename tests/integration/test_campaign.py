@@ -144,3 +144,63 @@ def test_status_of_a_campaign_that_is_over(campaign: Campaign) -> None:
     campaign.go()
     status = read_run_status(campaign.run.path)
     assert status.state == "finished"
+
+
+WANDER = '''
+"""A sampler of somebody else's: atoms are shaken, without LAMMPS."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from lammps_dpgen.sampling.base import SamplerSettings, TrajectoryPlan
+
+
+class Wander:
+    name = "wander"
+
+    class Settings(SamplerSettings):
+        steps: int = 8
+
+    def __init__(self, settings):
+        self._settings, self.resumable = settings, False
+
+    def plan(self, starts, number, rng):
+        seeds = rng.integers(1, 1000, number)
+        return [
+            TrajectoryPlan(starts[i % len(starts)], {"amplitude": 0.1}, self._settings.steps, int(seed))
+            for i, seed in enumerate(seeds)
+        ]
+
+    def explore(self, plan, walker):
+        rng = np.random.default_rng(plan.seed)
+        frame = plan.start
+        for step in range(plan.n_steps):
+            frame = replace(frame, positions=frame.positions + rng.normal(scale=0.05, size=frame.positions.shape))
+            assert walker.look(frame, step).spread.shape == (frame.n_atoms,)
+            assert np.isfinite(walker.predict(frame).energies).all()
+
+    def check(self, starts, type_map):
+        pass
+'''
+
+
+def test_a_sampler_of_a_third_party_that_does_not_use_lammps(campaign: Campaign) -> None:
+    package = campaign.folder / "package"
+    (package / "wander-1.0.dist-info").mkdir(parents=True)
+    (package / "wander.py").write_text(WANDER)
+    (package / "wander-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: wander\nVersion: 1.0\n")
+    (package / "wander-1.0.dist-info" / "entry_points.txt").write_text(
+        "[lammps_dpgen.samplers]\nwander = wander:Wander\n"
+    )
+    campaign.env["PYTHONPATH"] = str(package)
+    campaign.configure(stages=[{"name": "search", "sampler": "wander", "trajectories": 3}])
+    campaign.go()
+    records = campaign.trajectories()
+    assert [(record.state, record.sampler, record.step) for record in records] == [("done", "wander", 7)] * 3
+    assert sum(record.candidate for record in records) >= 3
+    with campaign.ledger() as ledger:
+        new = [label.frame.origin for label in ledger.labels() if label.frame.origin.source == "search"]
+        assert ledger.counts().frames["offered"] == 0
+    assert {origin.stage for origin in new} == {"search"}
+    assert {origin.trajectory for origin in new} <= {record.number for record in records}

@@ -6,7 +6,7 @@ import os
 import random
 from pathlib import Path
 
-from campaigns import Campaign, campaign_with_generation_0, stage
+from campaigns import campaign_with_generation_0, stage
 from kills import kill_at
 from learning_runs import N_STRUCTURES, assert_intact
 
