@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,16 @@ def test_readme(made: CampaignConfig) -> None:
     assert f"on {N_TEST} held-out frames of test.extxyz" in text
     assert "a miss rate of 50.0 %" in text
     assert "not compressed" in text
+
+
+def test_lines_of_the_readme_run_in_lammps(copy: CampaignConfig, lmp_in: Any) -> None:
+    final = folder_of(copy)
+    models, fix = re.findall(r"```\n(.*?)```", (final / "README.md").read_text(), re.DOTALL)
+    units, style, *pair = models.splitlines()
+    crystal = ["lattice fcc 4.05", "region box block 0 2 0 2 0 2", "create_box 1 box", "create_atoms 1 box"]
+    md = ["mass 1 26.98", "velocity all create 300 1", "fix nve all nve", "run 100"]
+    lmp_in(final, "\n".join([units, style, *crystal, *pair, fix, *md]) + "\n")
+    assert np.loadtxt(final / "model_devi.out")[:, 0].tolist() == [0, 100]
 
 
 def test_made_once(copy: CampaignConfig, monkeypatch: pytest.MonkeyPatch) -> None:
