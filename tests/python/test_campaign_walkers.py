@@ -53,7 +53,7 @@ def test_what_was_selected_or_dropped_leaves_the_pool(ledger: Ledger) -> None:
     frames = [frame(1, step) for step in (10, 20, 30)]
     pool.offer(frames)
     ledger.add_frames(frames[:1])  # as the learner does with those that it selects
-    pool.settle(selection(frames[:1], [(frames[1], "too close")]), learnt=True)
+    pool.settle(frames, selection(frames[:1], [(frames[1], "too close")]), learnt=True)
     assert [f.hash for f in pool.frames()] == [frames[2].hash]
     assert [(s.hash, s.cause) for s in ledger.frames("dropped")] == [(frames[1].hash, "too close")]
     assert [s.hash for s in ledger.frames("offered")] == [frames[2].hash]
@@ -62,10 +62,12 @@ def test_what_was_selected_or_dropped_leaves_the_pool(ledger: Ledger) -> None:
 def test_nothing_stays_where_nothing_was_worth_a_label(ledger: Ledger) -> None:
     """Otherwise the same frames would be offered for ever."""
     pool = Pool(ledger, batch=2)
-    pool.offer([frame(1, 10), frame(1, 20)])
-    pool.settle(selection([], []), learnt=False)
-    assert len(pool) == 0
-    assert ledger.counts().frames["offered"] == 0
+    frames = [frame(1, 10), frame(1, 20)]
+    pool.offer(frames)
+    pool.offer([frame(1, 30)])  # came while the others were looked at
+    pool.settle(frames, selection([], []), learnt=False)
+    assert [f.origin.step for f in pool.frames()] == [30]
+    assert ledger.counts().frames["offered"] == 1
 
 
 def test_a_full_pool_counts_what_it_leaves(ledger: Ledger) -> None:

@@ -8,27 +8,11 @@ from __future__ import annotations
 
 import time
 
-from lammps_dpgen.campaign.messages import (
-    Ended,
-    Explore,
-    Finish,
-    Interrupted,
-    Learn,
-    Models,
-    Note,
-    Offer,
-    Progress,
-    Ready,
-    Resume,
-    Stop,
-    Swap,
-    ToController,
-)
-from lammps_dpgen.campaign.messages import Park as ParkOrder
+from lammps_dpgen.campaign.dispatch import NAP, Dispatch
+from lammps_dpgen.campaign.messages import Models
 from lammps_dpgen.campaign.pool import Pool
 from lammps_dpgen.campaign.post import ControllerPost
-from lammps_dpgen.campaign.roster import Roster
-from lammps_dpgen.campaign.stages import StageRun, policy_of
+from lammps_dpgen.campaign.stages import StageRun
 from lammps_dpgen.campaign.trust_windows import TrustWindows
 from lammps_dpgen.config.campaign import CampaignConfig
 from lammps_dpgen.config.stage import Stage
@@ -40,15 +24,12 @@ from lammps_dpgen.learning.second_look import TrustBounds
 from lammps_dpgen.monitor.campaign_state import StageProgress
 from lammps_dpgen.monitor.state import Totals, counted
 from lammps_dpgen.monitor.view import View
-from lammps_dpgen.sampling.restart import newest_restart
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.run_folder import RunFolder
 from lammps_dpgen.structures.sources import frames_of_sources
 
 #: Reason of the last event of a campaign that somebody stopped; its cause says how.
 INTERRUPTED = "interrupted"
-#: Seconds between two looks at the post when nothing has come.
-NAP = 0.01
 #: Seconds between two pictures of the campaign for the view.
 SHOW_INTERVAL = 0.5
 
@@ -76,17 +57,15 @@ class Controller:
     ) -> None:
         self._ranks = ranks
         self._config, self._run, self._ledger, self._logbook, self._view = config, run, ledger, logbook, view
-        self._learner, self._post, self._interrupts = learner, post, interrupts
+        self._learner, self._interrupts, self._n_walkers = learner, interrupts, post.n_walkers
         self._started = time.monotonic()
         self._shown = 0.0
-        self._pauses = self._rollbacks = 0
-        self.roster = Roster(post.n_walkers)
         self._pool = Pool(ledger, config.selection.batch)
         self._windows = TrustWindows(ledger, logbook)
-        self._stage: StageRun | None = None
+        self._dispatch = Dispatch(config, run, logbook, view, post, self._pool, self._windows, interrupts)
+        self._roster = self._dispatch.roster
         self._generations_of_stage = 0
         self._learnt_in_round = False
-        self._models: Models | None = None
         self.ended = ""
         learner.meanwhile = self._while_learning
 
@@ -110,7 +89,7 @@ class Controller:
             raise
         finally:
             try:
-                self._dismiss()
+                self._dispatch.dismiss()
             finally:
                 self._close_books(reason, cause)
         return 1 if self.ended else 0
@@ -119,20 +98,20 @@ class Controller:
         walkers = self._config.walkers
         self._logbook.write(
             "start",
-            walkers=self._post.n_walkers,
+            walkers=self._n_walkers,
             ranks=self._ranks,
             ranks_per_walker=walkers.ranks_per_walker,
             overlap=walkers.overlap,
         )
-        unused = self._ranks - self._post.n_walkers * walkers.ranks_per_walker
+        unused = self._ranks - self._n_walkers * walkers.ranks_per_walker
         if unused:
             self._view.message(
                 f"{counted(unused, 'rank')} of {self._ranks} cannot be used: walkers have "
                 f"{walkers.ranks_per_walker} ranks each (walkers.ranks_per_walker)"
             )
-        self.roster.learning(True)
+        self._roster.learning(True)
         self._learner.begin()
-        self.roster.learning(False)
+        self._roster.learning(False)
         self._adopt_generation()
         self._show_totals()
         over = {event.data["stage"] for event in self._ledger.events("stage_end")}
@@ -143,13 +122,13 @@ class Controller:
             self._carry_out(stage)
             if self.ended:
                 return
-        self._stage = None
+        self._dispatch.stage = None
         self._logbook.write("script_end")
         if self._learner.finish():
             self._show_totals()
 
     def _close_books(self, reason: str, cause: str) -> None:
-        seconds = self.roster.seconds()
+        seconds = self._roster.seconds()
         for walker, parts in enumerate(seconds):
             self._logbook.write("walker_time", walker=walker, seconds=parts)
         mean = {part: sum(parts[part] for parts in seconds) / len(seconds) for part in ("md", "deviation")}
@@ -158,42 +137,15 @@ class Controller:
         self._logbook.write("end", reason=reason, seconds={**spent, "other": other}, cause=cause)
         self._view.phase("done", reason)
 
-    def _dismiss(self) -> None:
-        """Let all walkers end: parked where they can go on later. Serves them until the last one has gone.
-
-        Raises
-        ------
-        Exception
-            The first error on the way, when the walkers have gone: none of them may wait for ever.
-        """
-        errors: list[Exception] = []
-        while not self.roster.all_gone:
-            for walker in self.roster.free():
-                self._post.send(Finish(), walker)
-                self.roster.gone(walker)
-            for walker in self.roster.busy():
-                if not self.roster[walker].told_to_end:
-                    self.roster[walker].told_to_end = True
-                    self._post.send(Stop(park=True, cause="the campaign ends"), walker)
-            for letter in self._post.receive():
-                try:
-                    self._read(letter)
-                except Exception as error:
-                    errors.append(error)
-            time.sleep(NAP)
-        while not self._post.all_arrived:
-            time.sleep(NAP)
-        if errors:
-            raise errors[0]
-
     # ---- stages ------------------------------------------------------------------------------------------------------
 
     def _carry_out(self, stage: Stage) -> None:
-        run = self._stage = StageRun(
+        run = self._dispatch.stage = StageRun(
             stage, self._starts(stage), self._config.seed, self._ledger, self._config.walkers.retries
         )
         begun = [event for event in self._ledger.events("learning") if event.data["stage"] == stage.name]
         self._generations_of_stage, self._learnt_in_round = len(begun), bool(begun)
+        self._dispatch.may_learn = self._generations_of_stage < stage.max_generations
         window = list(self._windows.window(stage.trust))
         self._logbook.write(
             "stage", stage=stage.name, number=stage.number, n_trajectories=stage.trajectories, trust=window
@@ -203,7 +155,7 @@ class Controller:
             self._tick()
             if self._learning_is_due(run):
                 self._learn(run)
-            elif not run.is_open and not self.roster.busy() and self._round_is_over(run):
+            elif not run.is_open and not self._roster.busy() and self._round_is_over(run):
                 return
 
     def _starts(self, stage: Stage) -> list[Frame]:
@@ -247,21 +199,17 @@ class Controller:
 
     def _learning_is_due(self, run: StageRun) -> bool:
         """Tell whether there is enough to learn from, or nobody can go on without."""
-        if not self._may_learn(run):
+        if not self._dispatch.may_learn:
             return False
-        stuck = not run.n_queued and not self.roster.in_md()
+        stuck = not run.n_queued and not self._roster.in_md()
         if stuck:
-            return bool(len(self._pool) or self.roster.waiting() or run.states().get("parked"))
+            return bool(len(self._pool) or self._roster.waiting() or run.states().get("parked"))
         return self._config.walkers.overlap and len(self._pool) >= self._config.selection.batch
-
-    def _may_learn(self, run: StageRun) -> bool:
-        return self._generations_of_stage < run.stage.max_generations
 
     def _learn(self, run: StageRun) -> None:
         limit = self._learner.limit_reached(time.monotonic() - self._started)
         if limit:
-            self._view.message(limit)
-            self.ended = limit
+            self._end(limit)
             return
         frames = self._pool.frames()
         batch, left = self._config.selection.batch, self._learner.labels_left()
@@ -269,19 +217,20 @@ class Controller:
         n_audits = max(1, round(share * batch)) if share > 0 else 0
         audits = self._pool.audits(n_audits if left is None else min(n_audits, max(0, left - batch)))
         step = max((frame.origin.step for frame in frames), default=0)
-        self.roster.learning(True)
+        self._roster.learning(True)
         lo, _ = self._windows.window(run.stage.trust)
         bounds = TrustBounds.of_fix(lo, run.stage.fix)
         learnt = bool(frames) and self._learner.learn(frames, "candidates", step, audits, bounds)
-        self.roster.learning(False)
-        self._pool.settle(self._learner.selection if frames else None, learnt)
+        self._roster.learning(False)
+        self._pool.settle(frames, self._learner.selection if frames else None, learnt)
         if learnt:
             self._generations_of_stage += 1
+            self._dispatch.may_learn = self._generations_of_stage < run.stage.max_generations
             self._learnt_in_round = True
             number = self._adopt_generation().generation
             self._windows.follow(run.stage.trust)
             self._logbook.write("learning", step, stage=run.stage.name, round=run.round, generation=number)
-        self._answer(learnt)
+        self._dispatch.answer(learnt)
         run.release_parked()
         self._show_totals()
         self._view.phase("MD", run.stage.name)
@@ -291,22 +240,11 @@ class Controller:
         generation = self._learner.generation
         assert generation is not None
         files = tuple(str(self._run.path / model.path) for model in generation.models)
-        self._models = Models(generation.number, files, tuple(model.sha256 for model in generation.models))
-        return self._models
+        models = Models(generation.number, files, tuple(model.sha256 for model in generation.models))
+        self._dispatch.models = models
+        return models
 
-    def _answer(self, learnt: bool) -> None:
-        """Tell walkers that wait, and those that are under way with older models, what there is now."""
-        assert self._models is not None
-        assert self._stage is not None
-        swap = Swap(self._models, self._windows.window(self._stage.stage.trust))
-        behind = [walker for walker in self.roster.in_md() if self.roster[walker].generation < swap.models.generation]
-        for walker in self.roster.waiting():
-            self._post.send(swap if learnt else Resume(), walker)
-            self.roster.resumes(walker)
-        for walker in behind if learnt else ():
-            self._post.send(swap, walker)
-
-    # ---- the post ----------------------------------------------------------------------------------------------------
+    # ---- waiting -----------------------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
         """Serve walkers once; sleep where there was nothing to do."""
@@ -314,164 +252,53 @@ class Controller:
             raise KeyboardInterrupt(self._interrupts.cause)
         limit = self._config.limits.wall_time
         if limit is not None and time.monotonic() - self._started > limit:
-            self.ended = f"limit of {limit:.0f} s wall time reached"
-            self._view.message(self.ended)
+            self._end(f"limit of {limit:.0f} s wall time reached")
             return
-        came = self._serve()
-        self._hand_out()
+        came = self._dispatch.serve()
+        self._dispatch.hand_out()
         self._show()
         if not came:
             self._view.tick()
             time.sleep(NAP)
 
+    def _end(self, why: str) -> None:
+        self._view.message(why)
+        self.ended = why
+        self._dispatch.closing = True
+
     def _while_learning(self) -> None:
         """Serve walkers while labels and trainings run; the learner calls this as long as it waits."""
         if self._interrupts.cause:
             raise KeyboardInterrupt(self._interrupts.cause)
-        self._serve()
-        if self._config.walkers.overlap and self._models is not None:
-            self._hand_out()
+        self._dispatch.serve()
+        if self._config.walkers.overlap and self._dispatch.models is not None:
+            self._dispatch.hand_out()
         self._show()
-
-    def _serve(self) -> bool:
-        """Read all letters that have come; tell whether there were any."""
-        came = False
-        for letter in self._post.receive():
-            came = True
-            self._read(letter)
-        return came
-
-    def _read(self, letter: ToController) -> None:
-        if isinstance(letter, Ready):
-            self.roster.is_free(letter.walker)
-        elif isinstance(letter, Progress):
-            self.roster.moved(letter.walker, letter.step, letter.last_step, letter.max_devi_f)
-        elif isinstance(letter, Note):
-            self._note(letter)
-        elif isinstance(letter, Offer):
-            self._pool.offer(letter.frames)
-        elif isinstance(letter, Learn):
-            self._pause(letter)
-        elif isinstance(letter, Ended):
-            self._trajectory_ended(letter)
-        elif isinstance(letter, Interrupted):
-            self._interrupts.cause = self._interrupts.cause or letter.cause
-
-    def _note(self, letter: Note) -> None:
-        self._rollbacks += letter.kind == "rollback"
-        self._pauses += letter.kind == "pause"
-        if letter.kind == "swap":
-            self.roster.swapped(letter.walker, int(letter.data["generation"]))
-        self._logbook.write(letter.kind, letter.step, walker=letter.walker, **letter.data)
-
-    def _pause(self, letter: Learn) -> None:
-        """Answer a walker that cannot go on without new models, or let it wait for them."""
-        assert self._stage is not None
-        assert self._models is not None
-        walker = letter.walker
-        self.roster.waits(walker)
-        self._pool.offer(letter.frames)
-        self._pool.offer_audits(letter.audits)
-        if self.roster[walker].told_to_end:
-            return
-        if letter.generation < self._models.generation:
-            self.roster.resumes(walker)  # the news that crossed with this letter is the answer
-        elif self.ended:
-            self._post.send(Stop(park=True, cause="the campaign ends"), walker)
-            self.roster[walker].told_to_end = True
-        elif not self._may_learn(self._stage) and letter.reason == "candidates":
-            self._post.send(Resume(), walker)
-            self.roster.resumes(walker)
-        elif not self._may_learn(self._stage):
-            number = self._stage.stage.max_generations
-            cause = f"failed after the last generation of the stage (max_generations: {number})"
-            self._post.send(Stop(park=False, cause=cause), walker)
-        elif letter.resumable and (not self._config.walkers.overlap or self._stage.n_queued):
-            self._post.send(ParkOrder(), walker)
-
-    def _trajectory_ended(self, letter: Ended) -> None:
-        number = self.roster.left(letter.walker, letter.seconds)
-        assert self._stage is not None
-        self._pool.offer_audits(letter.audits)
-        record = self._stage.ended(number, letter)
-        self._logbook.write(
-            "trajectory",
-            letter.step,
-            number=number,
-            stage=record.stage,
-            round=record.round,
-            structure=record.structure,
-            conditions=dict(record.conditions),
-            state=record.state,
-            cause=letter.cause,
-            walker=letter.walker,
-            accurate=letter.looks.accurate,
-            candidate=letter.looks.candidate,
-            failed=letter.looks.failed,
-            seconds=dict(letter.seconds),
-        )
-        if letter.outcome in ("set_aside", "crashed"):
-            self._logbook.write("set_aside", letter.step, trajectory=number, cause=letter.cause)
-            self._view.message(f"trajectory {number} ({record.structure}): {letter.cause}")
-        models = self._models
-        if record.state == "parked" and models is not None and letter.generation < models.generation:
-            self._stage.release_parked()  # the models that it waits for came while it was being parked
-
-    def _hand_out(self) -> None:
-        """Give the next trajectories to walkers that have none."""
-        stage, models = self._stage, self._models
-        if stage is None or models is None or self.ended:
-            return
-        for walker in self.roster.free():
-            record = stage.take(walker)
-            if record is None:
-                return
-            plan = stage.plan_of(record)
-            restart = newest_restart(self._run.trajectory_of(record.number)) if stage.sampler.resumable else None
-            lo, hi = self._windows.window(stage.stage.trust)
-            self._post.send(
-                Explore(
-                    number=record.number,
-                    stage=record.stage,
-                    structure=record.structure,
-                    sampler=record.sampler,
-                    settings=stage.stage.settings,
-                    plan=plan,
-                    restart=None if restart is None else str(restart),
-                    models=models,
-                    every=stage.stage.every,
-                    candidates=stage.stage.candidates,
-                    trust=(lo, hi),
-                    keywords=stage.stage.fix,
-                    policy=policy_of(record) if restart is not None else None,
-                ),
-                walker,
-            )
-            self.roster.takes(walker, record, models.generation, (lo, hi))
 
     # ---- the view ----------------------------------------------------------------------------------------------------
 
     def _show(self) -> None:
         now = time.monotonic()
-        if self._stage is None or now - self._shown < SHOW_INTERVAL:
+        run = self._dispatch.stage
+        if run is None or now - self._shown < SHOW_INTERVAL:
             return
         self._shown = now
-        stage, found = self._stage.stage, self._stage.convergence()
+        stage, found = run.stage, run.convergence()
         self._view.stage(
             StageProgress(
                 name=stage.name,
                 number=stage.number + 1,
                 n_stages=len(self._config.stages),
-                round=max(1, self._stage.round),
+                round=max(1, run.round),
                 generations=self._generations_of_stage,
                 max_generations=stage.max_generations,
-                trajectories=self._stage.states(),
+                trajectories={str(state): number for state, number in run.states().items()},
                 pool=len(self._pool),
                 accurate_share=found.accurate_share,
                 wanted_share=stage.accurate,
             )
         )
-        self._view.walkers(self.roster.progress())
+        self._view.walkers(self._roster.progress())
 
     def _show_totals(self) -> None:
         limits, generation = self._config.limits, self._learner.generation
@@ -479,8 +306,8 @@ class Controller:
             Totals(
                 -1 if generation is None else generation.number,
                 self._ledger.counts().labels,
-                self._pauses,
-                self._rollbacks,
+                self._dispatch.pauses,
+                self._dispatch.rollbacks,
                 max_labels=limits.labels,
                 max_generations=limits.generations,
                 wall_limit=limits.wall_time,

@@ -111,9 +111,9 @@ class Explorer:
             self.pause_seconds += walker.pause_seconds
             self.first_look = walker.first_look
             session.close()
-        error = next((one for one in self.comm.allgather(walker.error) if one is not None), None)
-        if error is not None:
-            raise error
+        first = next((one for one in self.comm.allgather(walker.error) if one is not None), None)
+        if first is not None:
+            raise first
         if walker.looks == 0:
             raise LearningError(
                 f"{script} ran to its end, but fix {FIX_ID} never looked at a step: no run command came after the fix"

@@ -62,12 +62,12 @@ class Pool:
             places.append((seen[frame.origin.trajectory], frame))
         return [frame for _, frame in sorted(places, key=lambda item: item[0])[:number]]
 
-    def settle(self, selection: Selection | None, learnt: bool) -> None:
-        """Let go of what a round of learning has taken or thrown away; of everything where it found nothing."""
+    def settle(self, offered: Iterable[Frame], selection: Selection | None, learnt: bool) -> None:
+        """Let go of what a round of learning has taken or thrown away; of all it was offered where it found nothing."""
         chosen = set() if selection is None else {frame.hash for frame in selection.frames}
         dropped = {} if selection is None else {frame.hash: cause for frame, cause in selection.dropped}
         if not learnt:
-            dropped |= dict.fromkeys(self._frames.keys() - chosen - dropped.keys(), "not worth a label")
+            dropped |= dict.fromkeys({frame.hash for frame in offered} - chosen - dropped.keys(), "not worth a label")
         self._drop(dropped)
         for frame_hash in chosen:
             self._frames.pop(frame_hash, None)
