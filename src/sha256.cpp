@@ -8,6 +8,12 @@
 #include <fstream>
 #include <sstream>
 
+#if defined(__x86_64__) && defined(__GNUC__)
+#define DPGEN_SHA_INSTRUCTIONS
+#include <cpuid.h>
+#include <immintrin.h>
+#endif
+
 namespace dpgen {
 
 namespace {
@@ -39,6 +45,8 @@ std::uint32_t rotate(std::uint32_t x, int n)
   return (x >> n) | (x << (32 - n));
 }
 
+using Absorb = void (*)(const unsigned char *block, std::array<std::uint32_t, 8> &state, const Constants &k);
+
 void absorb(const unsigned char *block, std::array<std::uint32_t, 8> &state, const Constants &k)
 {
   std::array<std::uint32_t, 64> w;
@@ -69,11 +77,65 @@ void absorb(const unsigned char *block, std::array<std::uint32_t, 8> &state, con
   for (int i = 0; i < 8; ++i) state[i] += mixed[i];
 }
 
+#ifdef DPGEN_SHA_INSTRUCTIONS
+
+// The same with the processor's own instructions, several times as fast: model files are hashed while MD waits. They
+// keep the state as the two halves a, b, e, f and c, d, g, h, the first letter in the highest place.
+__attribute__((target("sha,sse4.1"))) void absorb_fast(const unsigned char *block, std::array<std::uint32_t, 8> &state,
+                                                       const Constants &k)
+{
+  const auto [a, b, c, d, e, f, g, h] = state;
+  const __m128i abef = _mm_set_epi32(a, b, e, f), cdgh = _mm_set_epi32(c, d, g, h);
+  const __m128i big_endian = _mm_set_epi8(12, 13, 14, 15, 8, 9, 10, 11, 4, 5, 6, 7, 0, 1, 2, 3);
+  __m128i w[4];
+  for (int i = 0; i < 4; ++i)
+    w[i] = _mm_shuffle_epi8(_mm_loadu_si128(reinterpret_cast<const __m128i *>(block + 16 * i)), big_endian);
+
+  __m128i high = abef, low = cdgh;
+  for (int i = 0; i < 16; ++i) {    // four rounds each
+    const __m128i sum = _mm_add_epi32(w[0], _mm_loadu_si128(reinterpret_cast<const __m128i *>(&k.round[4 * i])));
+    low = _mm_sha256rnds2_epu32(low, high, sum);
+    high = _mm_sha256rnds2_epu32(high, low, _mm_shuffle_epi32(sum, 0x0e));
+    const __m128i next = _mm_add_epi32(_mm_sha256msg1_epu32(w[0], w[1]), _mm_alignr_epi8(w[3], w[2], 4));
+    const __m128i newest = _mm_sha256msg2_epu32(next, w[3]);
+    for (int j = 0; j < 3; ++j) w[j] = w[j + 1];
+    w[3] = newest;
+  }
+  high = _mm_add_epi32(high, abef);
+  low = _mm_add_epi32(low, cdgh);
+  std::array<std::uint32_t, 4> feba, hgdc;
+  _mm_storeu_si128(reinterpret_cast<__m128i *>(feba.data()), high);
+  _mm_storeu_si128(reinterpret_cast<__m128i *>(hgdc.data()), low);
+  state = {feba[3], feba[2], hgdc[3], hgdc[2], feba[1], feba[0], hgdc[1], hgdc[0]};
+}
+
+bool has_sha_instructions()
+{
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & (1u << 29))) return false;
+  return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_SSE4_1) && (c & bit_SSSE3);
+}
+
+Absorb fastest_absorb()
+{
+  return has_sha_instructions() ? absorb_fast : absorb;
+}
+
+#else
+
+Absorb fastest_absorb()
+{
+  return absorb;
+}
+
+#endif
+
 }    // namespace
 
 std::string sha256(const std::string &data)
 {
   static const Constants constants;
+  static const Absorb absorb_block = fastest_absorb();
   std::string padded = data + '\x80';
   while (padded.size() % 64 != 56) padded += '\0';
   const std::uint64_t bits = 8ull * data.size();
@@ -81,7 +143,7 @@ std::string sha256(const std::string &data)
 
   std::array<std::uint32_t, 8> state = constants.start;
   for (std::size_t i = 0; i < padded.size(); i += 64)
-    absorb(reinterpret_cast<const unsigned char *>(padded.data()) + i, state, constants);
+    absorb_block(reinterpret_cast<const unsigned char *>(padded.data()) + i, state, constants);
 
   static const char *digits = "0123456789abcdef";
   std::string text;

@@ -135,12 +135,14 @@ def test_trajectories_begin_from_structures_of_their_own(name: str, atoms: int) 
 
 
 def test_what_the_page_shows_is_valid(tmp_path: Path) -> None:
-    first, stages, final = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
+    first, stages, *others = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
     path = tmp_path / "campaign.yaml"
     path.write_text(first)
     assert len(load_config(path, CampaignConfig).structures) == 1
     data = yaml.safe_load(first)
     data["structures"].append({"name": "hcp", "generator": "prototype", "element": "Al", "crystal": "hcp"})
-    path.write_text(yaml.safe_dump(data | yaml.safe_load(stages) | yaml.safe_load(final)))
+    for block in (stages, *others):
+        data |= yaml.safe_load(block)
+    path.write_text(yaml.safe_dump(data))
     (melt,) = load_config(path, CampaignConfig).resolved_stages()
     assert (melt.candidates, melt.converging, melt.max_generations, melt.fix) == (10, 12, 5, "vtrust 0.005 0.02")

@@ -201,7 +201,7 @@ class TestLearner:
         pool, frames = Pool(learner.ledger, 10), [frame(0.05), frame(0.05, seed=1)]
         pool.offer(frames)
         assert not learner.learn(pool.frames(), "candidates", 100, bounds=TrustBounds(1e9))
-        pool.settle(learner.selection, learnt=False)
+        pool.settle(frames, learner.selection, learnt=False)
         (event,) = learner.ledger.events("selection")
         assert (event.data["n_offered"], event.data["n_trusted"], event.data["n_selected"]) == (2, 2, 0)
         dropped = learner.ledger.frames("dropped")

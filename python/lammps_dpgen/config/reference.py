@@ -21,7 +21,8 @@ INTRODUCTION = """\
 
 Three files, all YAML, are read by lammps-dpgen: `campaign.yaml` for `lammps-dpgen run`, `learn.yaml` for
 `lammps-dpgen md`, and `boot.yaml` for `lammps-dpgen bootstrap`. A file is validated as a whole before anything
-starts, and all its problems are told at once, each with its line, the value found and what is allowed. Unknown keys are refused.
+starts, and all its problems are told at once, each with its line, the value found and what is allowed. Unknown keys
+are refused.
 
 Energies are in eV, lengths in Å, forces in eV/Å, angles in degrees. A duration is a number of seconds or a text such as
 `90min`, `2h` or `1h 30min`. Relative paths start at the folder of the file that names them.

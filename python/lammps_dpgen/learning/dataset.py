@@ -28,7 +28,9 @@ def new_systems(run: RunFolder, number: int, labels: Sequence[StoredLabel], type
     fresh = folder.with_name(folder.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
-    write_systems([LabelledFrame(stored.frame, stored.label) for stored in labels], fresh, list(type_map))
+    # In the order of the frames: labels come in any, and the same labels have to give the same models.
+    in_order = sorted(labels, key=_place)
+    write_systems([LabelledFrame(stored.frame, stored.label) for stored in in_order], fresh, list(type_map))
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(fresh, folder)
     return _systems(folder)
@@ -53,6 +55,11 @@ def old_systems(
         elif labels := labels_of(earlier):
             systems += new_systems(run, earlier, labels, type_map)
     return tuple(systems)
+
+
+def _place(stored: StoredLabel) -> tuple[int, int, str]:
+    origin = stored.frame.origin
+    return origin.trajectory, origin.step, stored.frame_hash
 
 
 def _systems(folder: Path) -> tuple[str, ...]:

@@ -127,7 +127,13 @@ class LearningDesk:
         if not reaction.learn:
             return Orders(rollback=reaction.rollback, every=reaction.every)
         frames = [*candidates, failed] if reaction.use_failed and failed is not None else candidates
-        learnt = self.learner.learn(frames, pause.reason, pause.step, self._within_limit(audits))
+        learnt = self.learner.learn(
+            frames,
+            pause.reason,
+            pause.step,
+            self._within_limit(audits),
+            at_hand=walker.at_hand if reaction.rollback is None else None,
+        )
         return Orders(reaction.rollback, reaction.every, self.model_hashes() if learnt else ())
 
     def _within_limit(self, audits: Sequence[Frame]) -> Sequence[Frame]:
@@ -143,7 +149,7 @@ class LearningDesk:
     def note_swap(self, frame: Frame, seconds: float) -> None:
         """Report how far energy and forces of the frame at hand jump from the old to the new model 1."""
         energy, force = self.learner.jump(frame)
-        self.logbook.write(
+        self.logbook.hold(
             "swap",
             frame.origin.step,
             generation=self.generation_number,
@@ -209,7 +215,7 @@ class LearningDesk:
 
     def _note_pause(self, pause: _core.Pause, candidates: Sequence[Frame], failed: Frame | None) -> None:
         worst = failed if failed is not None else max(candidates, key=lambda frame: frame.origin.max_devi_f)
-        self.logbook.write(
+        self.logbook.hold(
             "pause",
             pause.step,
             reason=pause.reason,

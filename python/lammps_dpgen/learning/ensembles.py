@@ -86,6 +86,6 @@ def jump(old: Ensemble | None, new: Ensemble, frame: Frame) -> tuple[float, floa
     """How far model 1 moved on a frame: energy per atom (eV), largest force change (eV/Å); NaN without an old one."""
     if old is None:
         return float("nan"), float("nan")
-    before, after = (models.predict(frame, n_models=1) for models in (old, new))
+    before, after = (models.predict_first(frame) for models in (old, new))
     energy = float(after.energies[0] - before.energies[0]) / frame.n_atoms
     return energy, float(np.linalg.norm(after.forces[0] - before.forces[0], axis=1).max())

@@ -19,12 +19,14 @@ from lammps_dpgen.learning.dataset import new_systems, old_systems
 from lammps_dpgen.learning.labels import Sleep, sleep_between_polls
 from lammps_dpgen.learning.models import keep_model, link_generation
 from lammps_dpgen.store.ledger import Ledger
-from lammps_dpgen.store.records import Generation, ModelRecord, StoredLabel
+from lammps_dpgen.store.records import Generation, ModelRecord
 from lammps_dpgen.store.run_folder import RunFolder
 from lammps_dpgen.training.base import TrainingJob, TrainingResult
 
 #: Told what happens: kind of the event ("training", "training_rejected") and its data.
 OnEvent = Callable[[str, Mapping[str, Any]], None]
+#: Told of each model: its index and the file that the training left.
+OnModel = Callable[[int, Path], None]
 #: Reason of the generation that the last training makes.
 FINAL = "final"
 
@@ -58,6 +60,7 @@ def train_generation(
     attempt: int = 0,
     patience: int = 1,
     on_event: OnEvent | None = None,
+    on_model: OnModel | None = None,
     sleep: Sleep = sleep_between_polls,
 ) -> TrainedGeneration:
     """Train the ensemble of a generation on all labels, its models side by side.
@@ -77,6 +80,8 @@ def train_generation(
         Counts the trainings of the whole generation: the caller raises it when it rejects the models, to get others.
     on_event
         Called with "training" and "training_rejected".
+    on_model
+        Called with the index and the file of a model as soon as it is there, before it is copied to its place.
     sleep
         Called between two looks at the workers.
 
@@ -86,8 +91,7 @@ def train_generation(
         There is no new label, or a model could not be trained; everything stored stays usable.
     """
     settings_hash = config.labeler.settings_hash
-    # In the order of the frames: labels come in any, and the same labels have to give the same models.
-    unseen = sorted(ledger.labels(settings_hash, untrained=True), key=_place)
+    unseen = ledger.labels(settings_hash, untrained=True)
     n_labels = ledger.count_labels(settings_hash)
     if not n_labels or not (unseen or final):
         raise LearningError(f"generation {number} has no new label to train on; label frames first")
@@ -96,7 +100,9 @@ def train_generation(
     if final:
         old, new = (*old, *new), ()
     previous = ledger.latest_generation()
-    ensemble = _Ensemble(executor, run, config, attempt=attempt, patience=patience, on_event=on_event)
+    ensemble = _Ensemble(
+        executor, run, config, attempt=attempt, patience=patience, on_event=on_event, on_model=on_model
+    )
     for index in range(config.models):
         last = previous.models[index].warm_start if warm_start and previous else None
         job = TrainingJob(
@@ -150,9 +156,11 @@ class _Ensemble:
         attempt: int,
         patience: int,
         on_event: OnEvent | None,
+        on_model: OnModel | None,
     ) -> None:
         self._executor, self._run, self._config = executor, run, config
-        self._attempt, self._patience, self._on_event = attempt, patience, on_event
+        self._attempt, self._patience = attempt, patience
+        self._on_event, self._on_model = on_event, on_model
         self._open: dict[str, tuple[TrainingJob, int]] = {}
         self._records: dict[int, ModelRecord] = {}
 
@@ -206,6 +214,8 @@ class _Ensemble:
         self.start(replace(job, seed=seed, warm_start=None), rejected + 1)
 
     def _accept(self, job: TrainingJob, result: TrainingResult) -> None:
+        if self._on_model is not None:
+            self._on_model(job.index, Path(result.model))
         path, sha256 = keep_model(self._run, job.generation, job.index, Path(result.model))
         self._records[job.index] = ModelRecord(
             path=path,
@@ -233,11 +243,6 @@ class _Ensemble:
 
     def _memo(self, job: TrainingJob) -> Path:
         return self._run.training_of(job.generation, job.index).with_suffix(".json")
-
-
-def _place(stored: StoredLabel) -> tuple[int, int, str]:
-    origin = stored.frame.origin
-    return origin.trajectory, origin.step, stored.frame_hash
 
 
 def _cause_of_rejection(outcome: Outcome, result: TrainingResult | None) -> str | None:

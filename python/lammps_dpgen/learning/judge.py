@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from lammps_dpgen.ensemble import Ensemble
-from lammps_dpgen.frame import LabelledFrame
+from lammps_dpgen.frame import Frame, LabelledFrame
 from lammps_dpgen.learning.ensembles import FrameError, force_rmse, frame_error, root_mean_square
 
 
@@ -24,10 +24,12 @@ class Judge:
         Models of the last generation; they are left alone by others until :meth:`verdict`.
     labelled
         The new labels.
+    at_hand
+        What model 1 will be asked about at the swap, old and new: it is evaluated beforehand.
     """
 
-    def __init__(self, old: Ensemble, labelled: Sequence[LabelledFrame]) -> None:
-        self._labelled = labelled
+    def __init__(self, old: Ensemble, labelled: Sequence[LabelledFrame], at_hand: Frame | None = None) -> None:
+        self._labelled, self._at_hand = labelled, at_hand
         self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="judge")
         self._old = self._threads.submit(self._judge_old, old)
         self._errors_told = False
@@ -35,7 +37,7 @@ class Judge:
 
     def arrived(self, index: int, path: Path) -> None:
         """Begin to load and judge a model; one that is trained anew replaces the earlier one."""
-        self._models[index] = self._threads.submit(self._judge, path)
+        self._models[index] = self._threads.submit(self._judge, index, path)
 
     def take_errors(self) -> list[tuple[LabelledFrame, FrameError]]:
         """Return the error of the old model 1 on each new label; nothing when called again."""
@@ -49,11 +51,17 @@ class Judge:
         return models, self._old.result()[0], root_mean_square([rmse for _, rmse in judged])
 
     def _judge_old(self, old: Ensemble) -> tuple[float, list[tuple[LabelledFrame, FrameError]]]:
-        return force_rmse(old, self._labelled), [(item, frame_error(old, item)) for item in self._labelled]
+        judged = force_rmse(old, self._labelled), [(item, frame_error(old, item)) for item in self._labelled]
+        if self._at_hand is not None:
+            old.predict_first(self._at_hand)
+        return judged
 
-    def _judge(self, path: Path) -> tuple[Ensemble, float]:
+    def _judge(self, index: int, path: Path) -> tuple[Ensemble, float]:
         model = Ensemble([path], min_models=1)
-        return model, force_rmse(model, self._labelled)
+        rmse = force_rmse(model, self._labelled)
+        if self._at_hand is not None and index == 0:
+            model.predict_first(self._at_hand)
+        return model, rmse
 
     def __enter__(self) -> Judge:
         return self

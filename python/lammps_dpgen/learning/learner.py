@@ -119,6 +119,7 @@ class Learner:
         step: int,
         audits: Sequence[Frame] = (),
         bounds: TrustBounds | None = None,
+        at_hand: Frame | None = None,
     ) -> bool:
         """Label the best of the offered frames and train a generation on them.
 
@@ -132,6 +133,8 @@ class Learner:
         bounds
             Frames that older models judged are judged again, and dropped where they are accurate by these bounds.
             None: they are taken as they are.
+        at_hand
+            The frame that :meth:`jump` will be asked about, where it is known already.
 
         Returns
         -------
@@ -145,12 +148,18 @@ class Learner:
         """
         before = sum(self.seconds.values())
         try:
-            return self._round(frames, reason, step, audits, bounds)
+            return self._round(frames, reason, step, audits, bounds, at_hand)
         finally:
             self.seconds_in_rounds += sum(self.seconds.values()) - before
 
     def _round(
-        self, frames: Sequence[Frame], reason: str, step: int, audits: Sequence[Frame], bounds: TrustBounds | None
+        self,
+        frames: Sequence[Frame],
+        reason: str,
+        step: int,
+        audits: Sequence[Frame],
+        bounds: TrustBounds | None,
+        at_hand: Frame | None,
     ) -> bool:
         chosen = self._select(frames, step, bounds)
         if not chosen:
@@ -163,7 +172,7 @@ class Learner:
         self._label(chosen)
         if not self._untrained():
             return False
-        self._train(reason)
+        self._train(reason, at_hand)
         return True
 
     def finish(self) -> bool:
@@ -197,6 +206,7 @@ class Learner:
         with Judge(self.ensemble, sample) as judge:
             trained = self._train_once(number, FINAL, judge, attempt=0)
             models, before, after = judge.verdict()
+            self._check_judged(models, trained)
         text = f"force RMSE on {len(sample)} labels {before:.4f} eV/Å before, {after:.4f} after"
         better = bool(np.isfinite(after)) and after <= TOLERANCE * before
         if better:
@@ -285,9 +295,9 @@ class Learner:
             already=self._set_aside(frames),
             second_look=self._second_look(bounds),
         )
-        self.ledger.add_frames(selection.frames)
         self.selection = selection
-        self.logbook.write(
+        note = self.logbook.hold if selection.frames else self.logbook.write
+        note(
             "selection",
             step,
             n_offered=selection.n_offered,
@@ -298,6 +308,7 @@ class Learner:
             n_too_close=selection.n_too_close,
             n_selected=selection.n_selected,
         )
+        self.ledger.add_frames(selection.frames)
         return selection.frames
 
     def _second_look(self, bounds: TrustBounds | None) -> SecondLook | None:
@@ -350,7 +361,7 @@ class Learner:
                 f"frames; see {self.run.labels}. Frames, labels and models are stored: mend the labeler and run again"
             )
 
-    def _train(self, reason: str) -> None:
+    def _train(self, reason: str, at_hand: Frame | None = None) -> None:
         """Train the next generation on everything, and publish it if it is better on the new labels."""
         assert self.ensemble is not None
         assert self.generation is not None
@@ -358,16 +369,16 @@ class Learner:
         number = self.generation.number + 1
         new = [LabelledFrame(stored.frame, stored.label) for stored in self._untrained()]
         self._progress = TrainingProgress(self.view, self.run, number, self.config.models)
-        with Judge(self.ensemble, new) as judge:
+        with Judge(self.ensemble, new, at_hand) as judge:
             trained, models, before, after = self._train_until_better(number, reason, judge)
+        n_labels = trained.generation.n_labels
+        self.logbook.hold(
+            "generation", number=number, force_rmse_before=before, force_rmse_after=after, n_labels=n_labels
+        )
         self.generation = publish_generation(
             self.ledger, self.run, trained, force_rmse_before=before, force_rmse_after=after
         )
         self._previous, self.ensemble = self.ensemble, models
-        n_labels = self.generation.n_labels
-        self.logbook.write(
-            "generation", number=number, force_rmse_before=before, force_rmse_after=after, n_labels=n_labels
-        )
         self.view.message(f"generation {number}: {n_labels} labels, new frames {before:.3f} -> {after:.3f} eV/Å")
         self.seconds["training"] += time.monotonic() - begin
 
@@ -379,6 +390,7 @@ class Learner:
             self.view.phase("training", f"generation {number} on {self.ledger.counts().labels} labels")
             trained = self._train_once(number, reason, judge, attempt=attempt)
             models, before, after = judge.verdict()
+            self._check_judged(models, trained)
             if self._improved(before, after):
                 return trained, models, before, after
             cause = f"force RMSE on the new labels {before:.4f} eV/Å before, {after:.4f} after"
@@ -406,6 +418,7 @@ class Learner:
             attempt=attempt,
             patience=self.config.training_patience,
             on_event=partial(self._training_event, judge, settings is not None),
+            on_model=partial(self._model_arrived, judge),
             sleep=self._wait_for_training,
         )
 
@@ -425,14 +438,26 @@ class Learner:
         good_already = 0.02  # eV/Å, below what a small net reaches on a melt
         return after < before or (before < good_already and after < TOLERANCE * before)
 
+    def _model_arrived(self, judge: Judge, index: int, model: Path) -> None:
+        judge.arrived(index, model)
+        self.on_model(model)
+
+    @staticmethod
+    def _check_judged(models: Ensemble, trained: TrainedGeneration) -> None:
+        """Assert that the models which were judged, as the trainings left them, are those that are stored."""
+        stored = tuple(model.sha256 for model in trained.generation.models)
+        if models.hashes != stored:
+            raise LearningError(
+                f"model files of generation {trained.generation.number} changed while they were copied; is the disk "
+                "sound, and does another program write to the run folder? Run the same command again"
+            )
+
     def _training_event(self, judge: Judge, final: bool, kind: str, data: Mapping[str, Any]) -> None:
         self.logbook.write(kind, **data)
         if not final:
             self._note_errors(judge)
+            self._learned.follow(self.ledger, self.config.labeler.settings_hash)  # now, so that no pause waits for it
         if kind == "training":
-            model = self.run.path / data["model"]
-            judge.arrived(data["index"], model)
-            self.on_model(model)
             rmse = float("nan") if data["rmse"] is None else data["rmse"]
             self.view.training(data["generation"], data["index"], data["steps"], data["steps"], rmse)
         else:

@@ -68,11 +68,12 @@ class Orders:
 
 @dataclass(frozen=True)
 class WalkerState:
-    """What the walker knows at a pause: see :class:`Situation`."""
+    """What the walker knows at a pause: see :class:`Situation`; `at_hand` are the atoms as they are, if in order."""
 
     safe_points: Sequence[int]
     refusal: str
     every: int
+    at_hand: Frame | None = None
 
 
 class Desk(Protocol):
@@ -283,7 +284,7 @@ class Walker:
         self._driver_is_model = is_model
         if self._desk is None or frame is None or not is_model:
             return
-        expected = float(self._desk.ensemble.predict(frame_of(frame, "check"), n_models=1).energies[0])
+        expected = float(self._desk.ensemble.predict_first(frame_of(frame, "check")).energies[0])
         error = abs(expected - energy) / len(frame.species)  # NaN where LAMMPS has not summed up an energy at this step
         if error > SAME_ENERGY:
             raise LearningError(
@@ -312,13 +313,14 @@ class Walker:
                 self._desk.take_rest(pause, self._audit.frames)
             return GO_ON
         points = session.api.safe_points()
-        state = WalkerState(points, session.api.rollback_refusal() if points else "", session.api.every())
+        at_hand = self._frame_at_hand()
+        state = WalkerState(points, session.api.rollback_refusal() if points else "", session.api.every(), at_hand)
 
         def decide() -> Orders:
             assert self._desk is not None
             return self._desk.decide(pause, state, trajectory, self._audit.frames)
 
-        orders = self._preload.on_root(decide, self._frame_at_hand())
+        orders = self._preload.on_root(decide, at_hand)
         if orders.end:
             self.ended = orders.end
         if orders.end and orders.park is None:
@@ -327,9 +329,7 @@ class Walker:
         return END_ALL if orders.end else GO_ON
 
     def _frame_at_hand(self) -> Frame | None:
-        """Return the atoms as they are on all ranks; None where there are no others or the atoms are not in order."""
-        if self._comm.size == 1:
-            return None
+        """Return the atoms of all ranks as they are, on each rank; None where they are not in order."""
         stored = self.session.api.current_frame()
         frame = self._comm.bcast(None if stored is None else frame_of(stored, "pause"))
         return frame if frame is not None and np.isfinite(frame.positions).all() else None

@@ -6,7 +6,8 @@ lock, that the change is possible; a process killed at any moment leaves the sta
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,10 @@ _ALLOWED_FROM: dict[FrameState, tuple[FrameState, ...]] = {
 
 class Ledger(LedgerReader, TrajectoryWriter):
     """The database of a learning run: its questions, see `LedgerReader`, and its changes; :meth:`open` opens it."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._held_events: list[dict[str, Any]] = []
 
     @classmethod
     def open(cls, path: Path | str, *, config_hash: str | None, busy_timeout: float = 30.0) -> Ledger:
@@ -127,7 +132,7 @@ class Ledger(LedgerReader, TrajectoryWriter):
                 set_={"state": state, "cause": cause, **judged},
                 where=schema.frames.c.state == "offered",
             )
-            with self._database.write() as connection:
+            with self._write_with_held() as connection:
                 connection.execute(add, new)
         return [row["hash"] for row in new]
 
@@ -269,7 +274,7 @@ class Ledger(LedgerReader, TrajectoryWriter):
         numbers = sorted(set(label_numbers))
         if not generation.models:
             raise StoreError(f"generation {generation.number} has no models")
-        with self._database.write() as connection:
+        with self._write_with_held() as connection:
             latest = connection.scalar(select(func.max(schema.generations.c.number)))
             expected = 0 if latest is None else latest + 1
             if generation.number != expected:
@@ -292,11 +297,26 @@ class Ledger(LedgerReader, TrajectoryWriter):
 
     def add_event(self, kind: str, step: int = -1, **data: Any) -> None:
         """Add an event; `data` is plain data, NumPy numbers and paths are converted."""
-        values = {"time": rows.now(), "kind": kind, "step": int(step), "data": rows.to_json(data)}
-        with self._database.write() as connection:
-            connection.execute(insert(schema.events), values)
+        with self._write_with_held() as connection:
+            connection.execute(insert(schema.events), _event_row(kind, step, data))
+
+    def hold_event(self, kind: str, step: int = -1, **data: Any) -> None:
+        """Keep an event for the next transaction that adds frames, a generation or an event.
+
+        Each transaction waits for the disk several times; what is written together waits once.
+        """
+        self._held_events.append(_event_row(kind, step, data))
 
     # --------------------------------------------------------------------------------------------------- private
+
+    @contextmanager
+    def _write_with_held(self) -> Iterator[Connection]:
+        """Transaction that also stores the events that wait for one."""
+        with self._database.write() as connection:
+            if self._held_events:
+                connection.execute(insert(schema.events), self._held_events)
+            yield connection
+        self._held_events.clear()
 
     def _frame_number(self, connection: Connection, frame_hash: str) -> tuple[int, int]:
         """Return a frame's number and how many atoms it has."""
@@ -307,3 +327,7 @@ class Ledger(LedgerReader, TrajectoryWriter):
                 f"frame {frame_hash[:12]} is not in the ledger {self._database.name}; add it with add_frames first"
             )
         return row.number, row.n_atoms
+
+
+def _event_row(kind: str, step: int, data: Mapping[str, Any]) -> dict[str, Any]:
+    return {"time": rows.now(), "kind": kind, "step": int(step), "data": rows.to_json(data)}
