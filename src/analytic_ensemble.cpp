@@ -106,11 +106,17 @@ void AnalyticEnsemble::add_half_pair(int model, const double *delta, double *for
   }
 }
 
-void AnalyticEnsemble::evaluate(int model, const AtomsView &atoms, const NeighborView &list, Prediction &out)
+void AnalyticEnsemble::evaluate(int model, const AtomsView &atoms, const NeighborView &list, Prediction &out,
+                                PerAtom *per_atom)
 {
+  const std::size_t n_all = static_cast<std::size_t>(atoms.n_local + atoms.n_ghost);
+  if (per_atom) {
+    per_atom->energies.assign(atoms.n_local, 0.0);
+    per_atom->virials.assign(per_atom->wants_virials ? 9 * n_all : 0, 0.0);
+  }
   out.energy = 0.0;
   out.virial.fill(0.0);
-  out.forces.assign(3 * static_cast<std::size_t>(atoms.n_local + atoms.n_ghost), 0.0);
+  out.forces.assign(3 * n_all, 0.0);
   for (int k = 0; k < list.n_atoms; ++k) {
     const int i = list.atoms[k];
     if (atoms.types[i] < 0) continue;
@@ -119,7 +125,13 @@ void AnalyticEnsemble::evaluate(int model, const AtomsView &atoms, const Neighbo
       if (atoms.types[j] < 0) continue;
       double delta[3];
       for (int d = 0; d < 3; ++d) delta[d] = atoms.positions[3 * i + d] - atoms.positions[3 * j + d];
+      const double energy = out.energy;
+      const Virial virial = out.virial;
       add_half_pair(model, delta, &out.forces[3 * i], &out.forces[3 * j], out);
+      if (!per_atom) continue;
+      per_atom->energies[i] += out.energy - energy;
+      for (int c = 0; c < 9 && per_atom->wants_virials; ++c)
+        per_atom->virials[9 * j + c] += out.virial[c] - virial[c];    // a centre's virial goes to the neighbour
     }
   }
 }

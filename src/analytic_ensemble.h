@@ -22,9 +22,11 @@ class AnalyticEnsemble : public Ensemble {
   int n_models() const override { return static_cast<int>(potentials_.size()); }
   double cutoff() const override { return potentials_.front().cutoff; }
   const std::vector<std::string> &type_map() const override { return potentials_.front().type_map; }
-  void evaluate(int model, const AtomsView &atoms, const NeighborView &list, Prediction &out) override;
+  void evaluate(int model, const AtomsView &atoms, const NeighborView &list, Prediction &out,
+                PerAtom *per_atom = nullptr) override;
   void evaluate_frame(int model, int n_atoms, const double *positions, const int *types, const double *cell,
                       Prediction &out) override;
+  std::string kernel() const override { return "analytic potentials"; }
 
  private:
   struct Potential {

@@ -109,7 +109,8 @@ const std::vector<std::string> &DeepmdEnsemble::type_map() const
   return models_->type_map;
 }
 
-void DeepmdEnsemble::evaluate(int model, const AtomsView &atoms, const NeighborView &list, Prediction &out)
+void DeepmdEnsemble::evaluate(int model, const AtomsView &atoms, const NeighborView &list, Prediction &out,
+                              PerAtom *per_atom)
 {
   const DeepmdApi &api = models_->api;
   DP_DeepPot *deep_pot = models_->models.at(model).get();
@@ -117,14 +118,22 @@ void DeepmdEnsemble::evaluate(int model, const AtomsView &atoms, const NeighborV
   out.energy = 0.0;
   out.virial.fill(0.0);
   out.forces.assign(3 * static_cast<std::size_t>(n_all), 0.0);
+  double *atom_energy = nullptr, *atom_virial = nullptr;
+  if (per_atom) {
+    per_atom->energies.assign(n_all, 0.0);
+    per_atom->virials.assign(per_atom->wants_virials ? 9 * static_cast<std::size_t>(n_all) : 0, 0.0);
+    atom_energy = per_atom->energies.data();
+    if (per_atom->wants_virials) atom_virial = per_atom->virials.data();
+  }
   if (atoms.n_local == 0) return;    // nothing here has energy, so nothing here makes forces
   const ListPtr nlist(api.new_nlist(list.n_atoms, list.atoms, list.n_neighbors, list.neighbors), Deleter{&api});
   api.set_mask(nlist.get(), list.mask);
   api.compute_nlist(deep_pot, n_all, atoms.positions, atoms.types, atoms.cell, atoms.n_ghost, nlist.get(),
                     list.is_new || models_->list_lost[model] ? 0 : 1, &out.energy, out.forces.data(), out.virial.data(),
-                    nullptr, nullptr);
+                    atom_energy, atom_virial);
   check(api, deep_pot, "model '" + paths_[model] + "'");
   models_->list_lost[model] = false;
+  if (per_atom) per_atom->energies.resize(atoms.n_local);
 }
 
 void DeepmdEnsemble::evaluate_frame(int model, int n_atoms, const double *positions, const int *types,

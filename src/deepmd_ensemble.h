@@ -15,9 +15,11 @@ class DeepmdEnsemble : public Ensemble {
   int n_models() const override;
   double cutoff() const override;
   const std::vector<std::string> &type_map() const override;
-  void evaluate(int model, const AtomsView &atoms, const NeighborView &list, Prediction &out) override;
+  void evaluate(int model, const AtomsView &atoms, const NeighborView &list, Prediction &out,
+                PerAtom *per_atom = nullptr) override;
   void evaluate_frame(int model, int n_atoms, const double *positions, const int *types, const double *cell,
                       Prediction &out) override;
+  std::string kernel() const override { return "DeePMD-kit's C API"; }
 
  private:
   struct Models;    // hides the C API's types

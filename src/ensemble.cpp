@@ -22,6 +22,44 @@ int Ensemble::type_index(const std::string &element) const
   return -1;
 }
 
+namespace {
+
+// Adds the per-atom figures of one of `n_models` models to those of their mean.
+void add_mean(const PerAtom &one, int n_models, PerAtom &mean)
+{
+  mean.energies.resize(one.energies.size());
+  mean.virials.resize(one.virials.size());
+  for (std::size_t k = 0; k < one.energies.size(); ++k) mean.energies[k] += one.energies[k] / n_models;
+  for (std::size_t k = 0; k < one.virials.size(); ++k) mean.virials[k] += one.virials[k] / n_models;
+}
+
+}    // namespace
+
+void Ensemble::evaluate_all(const AtomsView &atoms, const NeighborView &list, int n_models,
+                            std::vector<Prediction> &out, PerAtom *per_atom)
+{
+  out.resize(n_models);
+  const bool wants_mean = per_atom && per_atom->model == PerAtom::mean;
+  PerAtom one;
+  if (wants_mean) {
+    one.wants_virials = per_atom->wants_virials;
+    per_atom->energies.clear();
+    per_atom->virials.clear();
+  }
+  for (int m = 0; m < n_models; ++m) {
+    PerAtom *of_this = wants_mean ? &one : per_atom && per_atom->model == m ? per_atom : nullptr;
+    evaluate(m, atoms, list, out[m], of_this);
+    if (wants_mean) add_mean(one, n_models, *per_atom);
+  }
+}
+
+void Ensemble::evaluate_frame_all(int n_models, int n_atoms, const double *positions, const int *types,
+                                  const double *cell, std::vector<Prediction> &out)
+{
+  out.resize(n_models);
+  for (int m = 0; m < n_models; ++m) evaluate_frame(m, n_atoms, positions, types, cell, out[m]);
+}
+
 std::unique_ptr<Ensemble> load_ensemble(const std::vector<std::string> &paths, const EnsembleOptions &options,
                                         int min_models)
 {

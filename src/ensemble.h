@@ -36,6 +36,16 @@ struct Prediction {
   Virial virial{};               ///< eV, of the local atoms' energy
 };
 
+/// What single atoms contribute to the prediction of one model, or of the mean of all that were evaluated.
+struct PerAtom {
+  static constexpr int mean = -1;
+
+  int model = 0;                     ///< asked for: which model (from 0), or `mean`
+  bool wants_virials = false;        ///< asked for: virials too, not only energies
+  std::vector<double> energies{};    ///< eV, of the local atoms
+  std::vector<double> virials{};     ///< eV, 9 per atom, local atoms first; those of ghosts still have to be summed up
+};
+
 /// Interface of all ensembles. Not thread-safe. Throws ModelError.
 class Ensemble : public std::enable_shared_from_this<Ensemble> {
  public:
@@ -46,11 +56,25 @@ class Ensemble : public std::enable_shared_from_this<Ensemble> {
   virtual const std::vector<std::string> &type_map() const = 0;    ///< elements, the same for all models
 
   /// Evaluates model `model` (from 0) on the atoms of one rank; the ghosts' forces still have to be summed up.
-  virtual void evaluate(int model, const AtomsView &atoms, const NeighborView &list, Prediction &out) = 0;
+  /// `per_atom` may be null; its `model` is not looked at here.
+  virtual void evaluate(int model, const AtomsView &atoms, const NeighborView &list, Prediction &out,
+                        PerAtom *per_atom = nullptr) = 0;
 
   /// Evaluates model `model` on a whole frame without a neighbour list; `cell` (9 numbers) may be null: not periodic.
   virtual void evaluate_frame(int model, int n_atoms, const double *positions, const int *types, const double *cell,
                               Prediction &out) = 0;
+
+  /// Evaluates the first `n_models` models on the atoms of one rank, which may cost less than one by one. `out` gets
+  /// that size; its vectors are used again.
+  virtual void evaluate_all(const AtomsView &atoms, const NeighborView &list, int n_models,
+                            std::vector<Prediction> &out, PerAtom *per_atom = nullptr);
+
+  /// The same on a whole frame.
+  virtual void evaluate_frame_all(int n_models, int n_atoms, const double *positions, const int *types,
+                                  const double *cell, std::vector<Prediction> &out);
+
+  /// Which code evaluates the models and why, for the log: one line without line end.
+  virtual std::string kernel() const = 0;
 
   /// Files of the models, in order.
   const std::vector<std::string> &paths() const { return paths_; }
@@ -67,10 +91,22 @@ class Ensemble : public std::enable_shared_from_this<Ensemble> {
   std::vector<std::string> hashes_;
 };
 
-/// Where the models run and where DeePMD-kit is looked for.
+/// What evaluates Deep Potentials.
+enum class Kernel {
+  automatic,    ///< the native kernel where it covers the models and passed its test, else DeePMD-kit
+  native,       ///< the native kernel; ModelError where it cannot be used
+  deepmd        ///< DeePMD-kit's C API
+};
+
+/// Arithmetic of the native kernel.
+enum class Precision { fp64, fp32 };
+
+/// How and where the models run and where DeePMD-kit is looked for.
 struct EnsembleOptions {
   int device = 0;                              ///< GPU of this rank, ignored without one
   std::vector<std::string> library_hints{};    ///< paths of libdeepmd_c.so to try before the system's
+  Kernel kernel = Kernel::deepmd;
+  Precision precision = Precision::fp64;
 };
 
 /// Loads an ensemble: files that begin with "dpgen-analytic" are analytic potentials, all others go to DeePMD-kit.

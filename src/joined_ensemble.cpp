@@ -25,10 +25,11 @@ JoinedEnsemble::JoinedEnsemble(const std::vector<std::shared_ptr<Ensemble>> &par
   }
 }
 
-void JoinedEnsemble::evaluate(int model, const AtomsView &atoms, const NeighborView &list, Prediction &out)
+void JoinedEnsemble::evaluate(int model, const AtomsView &atoms, const NeighborView &list, Prediction &out,
+                              PerAtom *per_atom)
 {
   const Model &one = models_.at(model);
-  one.part->evaluate(one.index, atoms, list, out);
+  one.part->evaluate(one.index, atoms, list, out, per_atom);
 }
 
 void JoinedEnsemble::evaluate_frame(int model, int n_atoms, const double *positions, const int *types,

@@ -15,9 +15,11 @@ class JoinedEnsemble : public Ensemble {
   int n_models() const override { return static_cast<int>(models_.size()); }
   double cutoff() const override { return models_.front().part->cutoff(); }
   const std::vector<std::string> &type_map() const override { return models_.front().part->type_map(); }
-  void evaluate(int model, const AtomsView &atoms, const NeighborView &list, Prediction &out) override;
+  void evaluate(int model, const AtomsView &atoms, const NeighborView &list, Prediction &out,
+                PerAtom *per_atom = nullptr) override;
   void evaluate_frame(int model, int n_atoms, const double *positions, const int *types, const double *cell,
                       Prediction &out) override;
+  std::string kernel() const override { return models_.front().part->kernel(); }
 
  private:
   struct Model {
