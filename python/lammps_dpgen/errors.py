@@ -45,3 +45,7 @@ class ExecutionError(DpgenError):
 
 class LearningError(DpgenError):
     """The learning run cannot go on; what was stored is complete."""
+
+
+class PropertyError(DpgenError):
+    """A property of a potential could not be computed; the message is the cause that the report shows."""

@@ -1,4 +1,4 @@
-"""Finds and makes the replaceable parts by name: labelers, trainers, structure generators and samplers.
+"""Finds and makes the replaceable parts by name: labelers, trainers, structure generators, samplers and properties.
 
 The built-in ones and those of other packages register through entry points
 (https://packaging.python.org/specifications/entry-points/), so that nothing here knows a particular one.
@@ -20,9 +20,16 @@ LABELERS = "lammps_dpgen.labelers"
 TRAINERS = "lammps_dpgen.trainers"
 STRUCTURES = "lammps_dpgen.structures"
 SAMPLERS = "lammps_dpgen.samplers"
+PROPERTIES = "lammps_dpgen.properties"
 
 #: What a part of each group is called.
-WORDS = {LABELERS: "labeler", TRAINERS: "trainer", STRUCTURES: "structure generator", SAMPLERS: "sampler"}
+WORDS = {
+    LABELERS: "labeler",
+    TRAINERS: "trainer",
+    STRUCTURES: "structure generator",
+    SAMPLERS: "sampler",
+    PROPERTIES: "property",
+}
 
 
 @cache
