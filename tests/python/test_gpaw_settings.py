@@ -15,16 +15,16 @@ from lammps_dpgen.cli import findings
 from lammps_dpgen.errors import ConfigError
 from lammps_dpgen.frame import Frame
 from lammps_dpgen.labeling import gpaw_setups
+from lammps_dpgen.labeling.cell import grouped_cell
 from lammps_dpgen.labeling.gpaw import GpawLabeler, gpaw_keywords
 from lammps_dpgen.labeling.gpaw_settings import GpawSettings
-from lammps_dpgen.labeling.vasp_inputs import vasp_cell
 
 AL = Frame.from_ase(bulk("Al", a=4.05, cubic=True))
 
 
 def keywords(frame: Frame = AL, **settings: Any) -> dict[str, Any]:
     valid = GpawSettings.model_validate(settings)
-    return gpaw_keywords(valid, vasp_cell(frame, valid.vacuum))
+    return gpaw_keywords(valid, grouped_cell(frame, valid.vacuum))
 
 
 def test_the_default_is_the_protocol_of_the_paper() -> None:

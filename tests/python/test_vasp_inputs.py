@@ -20,9 +20,10 @@ from lammps_dpgen.config.label import LabelConfig
 from lammps_dpgen.config.load import load_config
 from lammps_dpgen.errors import ConfigError, LabelError
 from lammps_dpgen.frame import Frame
+from lammps_dpgen.labeling.cell import grouped_cell
 from lammps_dpgen.labeling.contract import contract_frame
 from lammps_dpgen.labeling.vasp import VaspLabeler
-from lammps_dpgen.labeling.vasp_inputs import VaspInputs, vasp_cell
+from lammps_dpgen.labeling.vasp_inputs import VaspInputs
 from lammps_dpgen.labeling.vasp_settings import VaspSettings
 from vasp_files import potcar, write_potcars
 
@@ -40,11 +41,11 @@ def settings(folder: Path, **given: Any) -> VaspSettings:
 
 
 def tags(frame: Frame, chosen: VaspSettings) -> dict[str, Any]:
-    return VaspInputs(chosen).tags_and_kpoints(vasp_cell(frame, chosen.vacuum))[0]
+    return VaspInputs(chosen).tags_and_kpoints(grouped_cell(frame, chosen.vacuum))[0]
 
 
 def mesh(frame: Frame, chosen: VaspSettings) -> tuple[int, int, int]:
-    return VaspInputs(chosen).tags_and_kpoints(vasp_cell(frame, chosen.vacuum))[1].mesh
+    return VaspInputs(chosen).tags_and_kpoints(grouped_cell(frame, chosen.vacuum))[1].mesh
 
 
 AL = Frame.from_ase(bulk("Al", a=4.05, cubic=True))
@@ -103,7 +104,7 @@ class TestIncar:
 
     def test_fortran_words(self, folder: Path) -> None:
         chosen = settings(folder, incar={"KGAMMA": ".FALSE.", "LASPH": ".TRUE.", "NSW": "0"})
-        found, points = VaspInputs(chosen).tags_and_kpoints(vasp_cell(AL, 12.0))
+        found, points = VaspInputs(chosen).tags_and_kpoints(grouped_cell(AL, 12.0))
         assert found["LASPH"] is True
         assert not points.gamma_centred
 
@@ -112,7 +113,7 @@ class TestIncar:
         (tmp_path / "INCAR.mine").write_text("ENCUT = 420 ! eV\nISMEAR = 0\nKSPACING = 0.3\nKGAMMA = .FALSE.\n")
         data = {"command": "true", "potcars": ["Al"], "potcar_folder": str(folder), "incar_file": "INCAR.mine"}
         chosen = VaspSettings.model_validate(data, context={"folder": tmp_path})
-        found, points = VaspInputs(chosen).tags_and_kpoints(vasp_cell(AL, 12.0))
+        found, points = VaspInputs(chosen).tags_and_kpoints(grouped_cell(AL, 12.0))
         assert (found["ENCUT"], found["ISMEAR"]) == (420, 0)
         assert "SIGMA" not in found
         assert points.mesh == (6, 6, 6)
@@ -125,7 +126,7 @@ class TestIncar:
     def test_pymatgen_set(self, folder: Path) -> None:
         """Its tags and its k-points, in the order of our POSCAR; what moves atoms is left out."""
         chosen = settings(folder, input_set="pymatgen.io.vasp.sets:MPRelaxSet")
-        found, points = VaspInputs(chosen).tags_and_kpoints(vasp_cell(ALMG, 12.0))
+        found, points = VaspInputs(chosen).tags_and_kpoints(grouped_cell(ALMG, 12.0))
         assert (found["ENCUT"], found["NSW"], found["IBRION"]) == (520, 0, -1)
         assert len(found["MAGMOM"]) == ALMG.n_atoms
         assert min(points.mesh) >= 1
@@ -172,7 +173,7 @@ class TestIncar:
     def test_moments_follow_the_poscar(self, folder: Path) -> None:
         """Given by element, written atom by atom in the order of the POSCAR, with spin switched on."""
         found = tags(ALMG, settings(folder, incar={"MAGMOM": {"Mg": 1.5}, "LDAUU": {"Mg": 4.0}, "LDAUL": {"Mg": 2}}))
-        cell = vasp_cell(ALMG, 12.0)
+        cell = grouped_cell(ALMG, 12.0)
         assert found["MAGMOM"] == [1.5 if element == "Mg" else 0.0 for element in cell.species]
         assert (found["LDAUU"], found["LDAUL"], found["ISPIN"]) == ([0.0, 4.0], [-1, 2], 2)
 
@@ -202,8 +203,8 @@ class TestKPoints:
     def test_mesh_of_a_real_run(self, folder: Path) -> None:
         """dpdata's ``vasprun.h2o.md.tribox.xml``: KSPACING = 0.8 and 2 x 2 x 2; without 2π it would be one point."""
         frame = Frame(("O",), np.zeros((1, 3)), np.array([[0.0, 5.0, 5.0], [4.5, 0.0, 5.0], [5.5, 5.1, 0.0]]))
-        assert vasp_cell(frame, 12.0).mesh(0.8) == (2, 2, 2)
-        assert vasp_cell(frame, 12.0).mesh(0.8 * 2 * np.pi) == (1, 1, 1)
+        assert grouped_cell(frame, 12.0).mesh(0.8) == (2, 2, 2)
+        assert grouped_cell(frame, 12.0).mesh(0.8 * 2 * np.pi) == (1, 1, 1)
 
     def test_default_is_the_papers(self, folder: Path) -> None:
         assert mesh(AL, settings(folder)) == (20, 20, 20)
@@ -216,7 +217,7 @@ class TestKPoints:
 
 class TestCell:
     def test_groups_and_order(self) -> None:
-        cell = vasp_cell(ALMG, 12.0)
+        cell = grouped_cell(ALMG, 12.0)
         assert cell.elements == ["Al", "Mg"]
         np.testing.assert_array_equal(cell.to_frame(np.array(cell.species, dtype=object)), ALMG.species)
 
@@ -224,7 +225,7 @@ class TestCell:
     def test_same_crystal_right_handed(self, turn: list[int]) -> None:
         """Left-handed cells, which VASP refuses, become right-handed ones without turning anything."""
         frame = replace(ALMG, cell=ALMG.cell[turn])
-        cell = vasp_cell(frame, 12.0)
+        cell = grouped_cell(frame, 12.0)
         assert cell.volume == pytest.approx(frame.volume)
         assert cell.volume > 0
         difference = np.linalg.solve(frame.cell.T, (cell.fractional @ cell.lattice - frame.positions[cell.order]).T)
@@ -239,19 +240,19 @@ class TestCell:
     def test_free_directions_get_vacuum(self) -> None:
         slab = hcp0001("Mg", (2, 2, 3), a=3.2, c=5.2)
         slab.pbc = (True, True, False)
-        cell = vasp_cell(Frame.from_ase(slab), 15.0)
+        cell = grouped_cell(Frame.from_ase(slab), 15.0)
         assert cell.lattice[2, 2] == pytest.approx(5.2 + 15.0)
         z = cell.fractional[:, 2] * cell.lattice[2, 2]
         assert (z.min(), z.max()) == pytest.approx((7.5, 12.7))
 
     def test_flat_cell(self) -> None:
         with pytest.raises(LabelError, match="not independent"):
-            vasp_cell(replace(AL, cell=np.array([[4.0, 0, 0], [8.0, 0, 0], [0, 0, 4.0]])), 12.0)
+            grouped_cell(replace(AL, cell=np.array([[4.0, 0, 0], [8.0, 0, 0], [0, 0, 4.0]])), 12.0)
 
     def test_files_hold_every_digit(self, folder: Path, tmp_path: Path) -> None:
         """The POSCAR, read by ASE, is the frame."""
         chosen = settings(folder)
-        cell = vasp_cell(ALMG, 12.0)
+        cell = grouped_cell(ALMG, 12.0)
         VaspInputs(chosen).write(cell, tmp_path)
         atoms = read(tmp_path / "POSCAR", format="vasp")
         np.testing.assert_allclose(atoms.cell.array, cell.lattice, atol=1e-14)

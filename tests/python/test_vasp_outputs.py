@@ -12,7 +12,7 @@ from ase.io import read
 
 from conftest import DATA
 from lammps_dpgen.errors import LabelError
-from lammps_dpgen.labeling.vasp_inputs import VaspCell
+from lammps_dpgen.labeling.cell import GroupedCell
 from lammps_dpgen.labeling.vasp_outputs import VaspOutput, read_output
 from lammps_dpgen.labeling.vasp_run import complaint
 
@@ -26,21 +26,21 @@ def unpack(name: str, folder: Path) -> Path:
     return folder
 
 
-def cell_of(file: Path) -> VaspCell:
+def cell_of(file: Path) -> GroupedCell:
     """Return the structure of a run, read by ASE."""
     atoms = read(file, index=0)
     species = tuple(atoms.get_chemical_symbols())
     lattice = np.array(atoms.cell.array)
-    return VaspCell(np.arange(len(atoms)), species, lattice, atoms.get_scaled_positions(), (True, True, True))
+    return GroupedCell(np.arange(len(atoms)), species, lattice, atoms.get_scaled_positions(), (True, True, True))
 
 
 @pytest.fixture
-def ge8(tmp_path: Path) -> tuple[Path, VaspCell]:
+def ge8(tmp_path: Path) -> tuple[Path, GroupedCell]:
     folder = unpack("Ge8", tmp_path)
     return folder, cell_of(folder / "vasprun.xml")
 
 
-def check_ge8(output: VaspOutput, cell: VaspCell) -> None:
+def check_ge8(output: VaspOutput, cell: GroupedCell) -> None:
     """The numbers stand in the OUTCAR; the virial is its line "Total" of "FORCE on cell =-STRESS", in eV."""
     assert output.energy == -33.36815582
     np.testing.assert_allclose(output.forces[0], [-0.056448, 0.108946, 0.296892], atol=1e-6)
@@ -53,17 +53,17 @@ def check_ge8(output: VaspOutput, cell: VaspCell) -> None:
 
 
 class TestRealRuns:
-    def test_single_point(self, ge8: tuple[Path, VaspCell]) -> None:
+    def test_single_point(self, ge8: tuple[Path, GroupedCell]) -> None:
         """A run with dispersion, where VASP 5 writes a wrong ``e_0_energy``: TOTEN is right."""
         folder, cell = ge8
         check_ge8(read_output(folder, cell), cell)
 
-    def test_outcar_instead(self, ge8: tuple[Path, VaspCell]) -> None:
+    def test_outcar_instead(self, ge8: tuple[Path, GroupedCell]) -> None:
         folder, cell = ge8
         (folder / "vasprun.xml").unlink()
         check_ge8(read_output(folder, cell), cell)
 
-    def test_xml_alone(self, ge8: tuple[Path, VaspCell]) -> None:
+    def test_xml_alone(self, ge8: tuple[Path, GroupedCell]) -> None:
         folder, cell = ge8
         (folder / "OUTCAR").unlink()
         check_ge8(read_output(folder, cell), cell)
@@ -106,14 +106,14 @@ class TestRealRuns:
 
 class TestAccidents:
     @pytest.mark.parametrize("share", [0.1, 0.5, 0.8, 0.999])
-    def test_cut_xml_falls_back(self, ge8: tuple[Path, VaspCell], share: float) -> None:
+    def test_cut_xml_falls_back(self, ge8: tuple[Path, GroupedCell], share: float) -> None:
         folder, cell = ge8
         text = (folder / "vasprun.xml").read_text()
         (folder / "vasprun.xml").write_text(text[: int(share * len(text))])
         check_ge8(read_output(folder, cell), cell)
 
     @pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.95])
-    def test_both_cut(self, ge8: tuple[Path, VaspCell], share: float) -> None:
+    def test_both_cut(self, ge8: tuple[Path, GroupedCell], share: float) -> None:
         folder, cell = ge8
         for name in ("vasprun.xml", "OUTCAR"):
             text = (folder / name).read_text()
@@ -121,14 +121,14 @@ class TestAccidents:
         with pytest.raises(LabelError, match=r"no result: .*vasprun\.xml cannot be read.*OUTCAR breaks off"):
             read_output(folder, cell)
 
-    def test_empty(self, ge8: tuple[Path, VaspCell]) -> None:
+    def test_empty(self, ge8: tuple[Path, GroupedCell]) -> None:
         folder, cell = ge8
         for path in folder.iterdir():
             path.write_text("")
         with pytest.raises(LabelError, match=r"vasprun\.xml is empty; .*OUTCAR is empty; it wrote nothing"):
             read_output(folder, cell)
 
-    def test_vasp_says_it_did_not_converge(self, ge8: tuple[Path, VaspCell]) -> None:
+    def test_vasp_says_it_did_not_converge(self, ge8: tuple[Path, GroupedCell]) -> None:
         """Stricter than the number of steps: VASP 6 says so itself, the vasprun.xml shows 10 of 60."""
         folder, cell = ge8
         text = (folder / "OUTCAR").read_text()
@@ -137,7 +137,7 @@ class TestAccidents:
         with pytest.raises(LabelError, match=r"did not converge: it says so itself .*OUTCAR"):
             read_output(folder, cell)
 
-    def test_stars_in_the_xml(self, ge8: tuple[Path, VaspCell]) -> None:
+    def test_stars_in_the_xml(self, ge8: tuple[Path, GroupedCell]) -> None:
         """Fortran's stars become NaN, which every labeler's screening refuses."""
         folder, cell = ge8
         text = (folder / "vasprun.xml").read_text()
@@ -147,21 +147,21 @@ class TestAccidents:
         output = read_output(folder, cell)
         assert np.isnan(output.forces[0, 0])
 
-    def test_another_structure(self, ge8: tuple[Path, VaspCell]) -> None:
+    def test_another_structure(self, ge8: tuple[Path, GroupedCell]) -> None:
         folder, cell = ge8
         moved = cell.fractional.copy()
         moved[3, 2] += 0.01
         with pytest.raises(LabelError, match="another structure than the frame"):
-            read_output(folder, VaspCell(cell.order, cell.species, cell.lattice, moved, cell.periodic))
+            read_output(folder, GroupedCell(cell.order, cell.species, cell.lattice, moved, cell.periodic))
 
-    def test_other_elements(self, ge8: tuple[Path, VaspCell]) -> None:
+    def test_other_elements(self, ge8: tuple[Path, GroupedCell]) -> None:
         folder, cell = ge8
         with pytest.raises(LabelError, match="VASP computed Ge8, the POSCAR has Si8: POTCAR and POSCAR do not go"):
-            read_output(folder, VaspCell(cell.order, ("Si",) * 8, cell.lattice, cell.fractional, cell.periodic))
+            read_output(folder, GroupedCell(cell.order, ("Si",) * 8, cell.lattice, cell.fractional, cell.periodic))
 
-    def test_other_number_of_atoms(self, ge8: tuple[Path, VaspCell]) -> None:
+    def test_other_number_of_atoms(self, ge8: tuple[Path, GroupedCell]) -> None:
         folder, cell = ge8
-        fewer = VaspCell(cell.order[:7], cell.species[:7], cell.lattice, cell.fractional[:7], cell.periodic)
+        fewer = GroupedCell(cell.order[:7], cell.species[:7], cell.lattice, cell.fractional[:7], cell.periodic)
         with pytest.raises(LabelError, match=r"VASP computed 8 atoms \(8 forces\), the frame has 7"):
             read_output(folder, fewer)
 

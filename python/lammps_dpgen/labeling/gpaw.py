@@ -12,10 +12,10 @@ from ase import Atoms
 from lammps_dpgen.errors import ConfigError, LabelError
 from lammps_dpgen.frame import FloatArray, Frame, Label
 from lammps_dpgen.labeling.base import LabelerSettings
+from lammps_dpgen.labeling.cell import GroupedCell, grouped_cell
 from lammps_dpgen.labeling.gpaw_settings import GpawSettings
 from lammps_dpgen.labeling.gpaw_setups import import_gpaw, missing_gpaw, setup_file_name, setup_hash
 from lammps_dpgen.labeling.screening import Result, screened_label, trial_frame
-from lammps_dpgen.labeling.vasp_inputs import VaspCell, vasp_cell
 
 #: GPAW's text output in the folder of a label.
 TEXT = "gpaw.txt"
@@ -53,7 +53,7 @@ class GpawLabeler:
         for element in dict.fromkeys(species):
             setup_hash(element, settings.setup(element), settings.xc)
         for elements in (list(dict.fromkeys(species)), *(key.split("-") for key in settings.compositions)):
-            keywords = gpaw_keywords(settings, vasp_cell(trial_frame(elements), settings.vacuum))
+            keywords = gpaw_keywords(settings, grouped_cell(trial_frame(elements), settings.vacuum))
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")  # what GPAW will drop one day
@@ -75,7 +75,7 @@ class GpawLabeler:
         return screened_label(frame, self._settings_hash, lambda: self._compute(frame, folder.absolute() / TEXT))
 
     def _compute(self, frame: Frame, text: Path) -> Result:
-        cell = vasp_cell(frame, self._settings.vacuum)
+        cell = grouped_cell(frame, self._settings.vacuum)
         # Along free directions the cell is repeated too: plane waves, and vacuum in between.
         atoms = Atoms(cell.species, cell=cell.lattice, scaled_positions=cell.fractional, pbc=True)
         moments = _moments(self._settings, cell)
@@ -118,7 +118,7 @@ class GpawLabeler:
             atoms.calc = None  # ends the text output
         return energy, forces, stress
 
-    def _code(self, cell: VaspCell) -> str:
+    def _code(self, cell: GroupedCell) -> str:
         """Name GPAW's version and the setups of a frame by file and hash."""
         settings = self._settings
         used = []
@@ -129,7 +129,7 @@ class GpawLabeler:
         return f"gpaw {import_gpaw().__version__} ({settings.xc}: {', '.join(used)})"
 
 
-def gpaw_keywords(settings: GpawSettings, cell: VaspCell) -> dict[str, Any]:
+def gpaw_keywords(settings: GpawSettings, cell: GroupedCell) -> dict[str, Any]:
     """Return the keywords of GPAW for a frame, plain data."""
     change = settings.change(cell.elements)
     given: dict[str, Any] = {**settings.keywords, **change.keywords}
@@ -165,7 +165,7 @@ def gpaw_keywords(settings: GpawSettings, cell: VaspCell) -> dict[str, Any]:
     return keywords
 
 
-def _mesh(settings: GpawSettings, cell: VaspCell) -> tuple[int, int, int]:
+def _mesh(settings: GpawSettings, cell: GroupedCell) -> tuple[int, int, int]:
     """Return the k-points of the composition's settings, else of the common ones."""
     change = settings.change(cell.elements)
     if change.kpoints is not None or change.kspacing is not None:
@@ -173,7 +173,7 @@ def _mesh(settings: GpawSettings, cell: VaspCell) -> tuple[int, int, int]:
     return settings.kpoints or cell.mesh(settings.kspacing)
 
 
-def _moments(settings: GpawSettings, cell: VaspCell) -> dict[str, float]:
+def _moments(settings: GpawSettings, cell: GroupedCell) -> dict[str, float]:
     """Return initial magnetic moments by element, empty where the frame's elements have none."""
     change = settings.change(cell.elements).magmoms
     given = settings.magmoms if change is None else change

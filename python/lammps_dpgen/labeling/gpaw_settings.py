@@ -11,8 +11,8 @@ from ase.data import atomic_numbers
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema, field_validator
 
 from lammps_dpgen.labeling.base import LabelerSettings
+from lammps_dpgen.labeling.cell import chemical_system, positive_mesh
 from lammps_dpgen.labeling.gpaw_setups import NOT_PAW, PAW, ask_setup_hashes
-from lammps_dpgen.labeling.vasp_settings import chemical_system
 
 #: GPAW's keywords that settings of their own stand for, or that belong to the labeler.
 OWN_KEYWORDS: Mapping[str, str] = {
@@ -198,13 +198,6 @@ class GpawSettings(LabelerSettings):
         hashes = ask_setup_hashes(self.setups, self.xc)
         data["setups"] = {name: [setup, hashes[name]] for name, setup in self.setups.items()}
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
-
-
-def positive_mesh(mesh: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
-    """Return a mesh of k-points; raises ValueError where a number is below 1."""
-    if mesh is not None and min(mesh) < 1:
-        raise ValueError(f"{list(mesh)}: a mesh has at least one k-point along each vector, such as [2, 2, 2]")
-    return mesh
 
 
 def other_keywords(keywords: dict[str, JsonValue]) -> dict[str, JsonValue]:

@@ -9,11 +9,13 @@ from typing import ClassVar
 from lammps_dpgen.errors import ConfigError, LabelError
 from lammps_dpgen.frame import Frame, Label
 from lammps_dpgen.labeling.base import LabelerSettings
+from lammps_dpgen.labeling.cell import GroupedCell, grouped_cell
+from lammps_dpgen.labeling.program import find_program
 from lammps_dpgen.labeling.screening import Result, screened_label, trial_frame
-from lammps_dpgen.labeling.vasp_inputs import VaspCell, VaspInputs, vasp_cell
+from lammps_dpgen.labeling.vasp_inputs import VaspInputs
 from lammps_dpgen.labeling.vasp_outputs import read_output
 from lammps_dpgen.labeling.vasp_potcar import potcar_hash
-from lammps_dpgen.labeling.vasp_run import find_program, run_vasp
+from lammps_dpgen.labeling.vasp_run import run_vasp
 from lammps_dpgen.labeling.vasp_settings import VaspSettings
 
 #: Digits of a POTCAR's SHA-256 that a label shows; the settings hash covers all of them.
@@ -43,10 +45,10 @@ class VaspLabeler:
         ConfigError
             What is wrong, where it was looked for, and what to do.
         """
-        find_program(self._settings.command)
+        find_program(self._settings.command, "vasp")
         elements = list(dict.fromkeys(species))
         enmin = {element: float(self._inputs.potcar(element).keywords.get("ENMIN", 0.0)) for element in elements}
-        cell = vasp_cell(trial_frame(elements), self._settings.vacuum)
+        cell = grouped_cell(trial_frame(elements), self._settings.vacuum)
         tags, _ = self._inputs.tags_and_kpoints(cell)
         cutoff = float(tags.get("ENCUT", "inf"))
         low = [f"{element} (ENMIN = {energy:g} eV)" for element, energy in enmin.items() if cutoff < energy]
@@ -70,7 +72,7 @@ class VaspLabeler:
         return screened_label(frame, self._settings_hash, lambda: self._compute(frame, folder.absolute()))
 
     def _compute(self, frame: Frame, folder: Path) -> Result:
-        cell = vasp_cell(frame, self._settings.vacuum)
+        cell = grouped_cell(frame, self._settings.vacuum)
         self._inputs.write(cell, folder)
         run_vasp(self._settings.command, folder, self._settings.omp_threads)
         output = read_output(folder, cell)
@@ -82,7 +84,7 @@ class VaspLabeler:
             code=f"vasp {output.version} ({self._potcars(cell)})",
         )
 
-    def _potcars(self, cell: VaspCell) -> str:
+    def _potcars(self, cell: GroupedCell) -> str:
         """Name the POTCARs of a frame by functional, symbol and hash."""
         settings = self._settings
         used = (f"{settings.potcars[e]} {potcar_hash(settings.potcar(e))[:_DIGITS]}" for e in cell.elements)

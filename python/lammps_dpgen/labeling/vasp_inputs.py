@@ -1,7 +1,7 @@
 """POSCAR, INCAR, KPOINTS and POTCAR of a frame, written by pymatgen.
 
 VASP takes atoms grouped by element and one POTCAR per group. The groups stand in alphabetical order, whatever the order
-of the frame or of a type map is; a :class:`VaspCell` knows how to put the atoms back.
+of the frame or of a type map is.
 """
 
 from __future__ import annotations
@@ -10,18 +10,13 @@ import importlib
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase.cell import Cell
-from ase.geometry.minkowski_reduction import is_minkowski_reduced, minkowski_reduce
-from numpy.typing import NDArray
 
-from lammps_dpgen.errors import ConfigError, LabelError
-from lammps_dpgen.frame import FloatArray, Frame
+from lammps_dpgen.errors import ConfigError
+from lammps_dpgen.labeling.cell import GroupedCell, chemical_system
 from lammps_dpgen.labeling.vasp_potcar import EXCHANGE, potcar_text
 from lammps_dpgen.labeling.vasp_settings import (
     PAPER,
@@ -29,90 +24,10 @@ from lammps_dpgen.labeling.vasp_settings import (
     SINGLE_POINT,
     VaspChange,
     VaspSettings,
-    chemical_system,
 )
 
 #: Tags whose value may be given by element, with what an element gets that is not named; MAGMOM is one per atom.
 BY_ELEMENT: Mapping[str, float] = {"MAGMOM": 0.0, "LDAUL": -1, "LDAUU": 0.0, "LDAUJ": 0.0}
-
-
-@dataclass(frozen=True)
-class VaspCell:
-    """A frame as VASP wants it: the same crystal, in the same orientation.
-
-    Attributes
-    ----------
-    order
-        Index in the frame of each atom of the POSCAR.
-    species
-        Chemical symbols of the POSCAR's atoms, grouped.
-    lattice
-        ``[3, 3]`` in Å, rows are vectors: right-handed, and the shortest ones of the frame's lattice, so that a cell
-        that MD has sheared does not need more k-points than its like.
-    fractional
-        ``[n_atoms, 3]`` positions in units of these vectors, from 0 to 1.
-    periodic
-        Along which of them the frame is periodic.
-    """
-
-    order: NDArray[np.int_]
-    species: tuple[str, ...]
-    lattice: FloatArray
-    fractional: FloatArray
-    periodic: tuple[bool, bool, bool]
-
-    @property
-    def elements(self) -> list[str]:
-        """Elements in the order of the POSCAR and POTCAR."""
-        return [element for element, _ in groupby(self.species)]
-
-    @cached_property
-    def volume(self) -> float:
-        """Volume in Å3."""
-        return float(np.linalg.det(self.lattice))
-
-    def to_frame(self, per_atom: FloatArray) -> FloatArray:
-        """Return values of the POSCAR's atoms in the frame's order."""
-        values = np.empty_like(per_atom)
-        values[self.order] = per_atom
-        return values
-
-    def mesh(self, spacing: float) -> tuple[int, int, int]:
-        """Return the k-points along each vector that VASP's KSPACING (1/Å) means; one where it is not periodic."""
-        lengths = 2.0 * np.pi * np.linalg.norm(np.linalg.inv(self.lattice).T, axis=1)
-        # A whole number is meant where rounding has left a little more.
-        numbers = np.maximum(1, np.ceil(lengths / spacing - 1e-6)).astype(int)
-        a, b, c = (int(n) if p else 1 for n, p in zip(numbers, self.periodic, strict=True))
-        return a, b, c
-
-
-def vasp_cell(frame: Frame, vacuum: float) -> VaspCell:
-    """Describe `frame` the way VASP wants it, with `vacuum` (Å) along directions that are not periodic.
-
-    Raises
-    ------
-    LabelError
-        The periodic cell vectors are not independent.
-    """
-    pbc = np.array(frame.pbc)
-    basis = np.where(pbc[:, None], frame.cell, 0.0)
-    if pbc.any() and np.linalg.matrix_rank(basis, tol=1e-6) < pbc.sum():
-        raise LabelError(f"the {pbc.sum()} periodic vectors of the cell {frame.cell.tolist()} are not independent")
-    lattice = np.array(Cell(basis).complete())
-    if not is_minkowski_reduced(lattice, pbc):
-        lattice = np.array(minkowski_reduce(lattice, pbc)[0])
-    if np.linalg.det(lattice) < 0.0:
-        lattice = -lattice  # the same lattice; VASP refuses left-handed vectors
-    fractional = np.linalg.solve(lattice.T, frame.positions.T).T
-    for axis in np.flatnonzero(~pbc):
-        # The vector of a free direction has length 1 and is at right angles to the others: fractional means Å.
-        low, high = fractional[:, axis].min(), fractional[:, axis].max()
-        length = high - low + vacuum
-        fractional[:, axis] = (fractional[:, axis] - 0.5 * (low + high)) / length + 0.5
-        lattice[axis] *= length
-    order = np.argsort(np.array(frame.species), kind="stable")
-    species = tuple(frame.species[i] for i in order)
-    return VaspCell(order, species, lattice, np.asarray(fractional[order] % 1.0), frame.pbc)
 
 
 @dataclass(frozen=True)
@@ -139,7 +54,7 @@ class VaspInputs:
         if settings.incar_file is not None:
             self._file = _read_incar(settings.incar_file)
 
-    def write(self, cell: VaspCell, folder: Path) -> None:
+    def write(self, cell: GroupedCell, folder: Path) -> None:
         """Write the four files into `folder`.
 
         Raises
@@ -161,7 +76,7 @@ class VaspInputs:
         style(points.mesh).write_file(folder / "KPOINTS")
         potcars.write_file(folder / "POTCAR")
 
-    def tags_and_kpoints(self, cell: VaspCell) -> tuple[dict[str, Any], KPoints]:
+    def tags_and_kpoints(self, cell: GroupedCell) -> tuple[dict[str, Any], KPoints]:
         """Return the INCAR of a frame, complete, and its k-points.
 
         Raises
@@ -184,7 +99,7 @@ class VaspInputs:
             )
         return {**SINGLE_POINT, **tags}, points
 
-    def _kpoints(self, cell: VaspCell, change: VaspChange, tag: float | None, gamma_tag: bool) -> KPoints | None:
+    def _kpoints(self, cell: GroupedCell, change: VaspChange, tag: float | None, gamma_tag: bool) -> KPoints | None:
         """Return the mesh of the composition's settings, else of the common ones, else of the INCAR's KSPACING."""
         own = self._settings.gamma_centred
         gamma = gamma_tag if own is None else own
@@ -233,7 +148,7 @@ class VaspInputs:
             )
         return potcar
 
-    def _beginning(self, cell: VaspCell) -> tuple[dict[str, Any], KPoints | None]:
+    def _beginning(self, cell: GroupedCell) -> tuple[dict[str, Any], KPoints | None]:
         """Return the tags before the user's own, and the k-points that a pymatgen input set brings."""
         name = self._settings.input_set
         if self._file is not None:
@@ -250,7 +165,7 @@ class VaspInputs:
         return tags, KPoints((a, b, c), "gamma" in str(points.style).lower())
 
 
-def _structure(cell: VaspCell) -> Any:
+def _structure(cell: GroupedCell) -> Any:
     from pymatgen.core import Lattice, Structure
 
     return Structure(Lattice(cell.lattice), list(cell.species), cell.fractional)
@@ -292,7 +207,7 @@ def _parsed(tags: dict[str, Any]) -> dict[str, Any]:
         raise ConfigError(f"labeler vasp: the INCAR has a value that cannot be read: {error}") from error
 
 
-def _by_element(key: str, value: Any, cell: VaspCell) -> Any:
+def _by_element(key: str, value: Any, cell: GroupedCell) -> Any:
     """Write a value that is given by element in the order of the POSCAR."""
     if not isinstance(value, dict):
         return value

@@ -18,7 +18,7 @@ from ase.units import GPa
 
 from lammps_dpgen.errors import LabelError
 from lammps_dpgen.frame import FloatArray
-from lammps_dpgen.labeling.vasp_inputs import VaspCell
+from lammps_dpgen.labeling.cell import GroupedCell
 from lammps_dpgen.labeling.vasp_run import complaint
 
 #: 1 kBar in eV/Å3.
@@ -56,7 +56,7 @@ class VaspOutput:
     version: str
 
 
-def read_output(folder: Path, cell: VaspCell) -> VaspOutput:
+def read_output(folder: Path, cell: GroupedCell) -> VaspOutput:
     """Return what VASP computed for `cell` in `folder`.
 
     Raises
@@ -114,7 +114,7 @@ def _xml_output(run: Any, step: dict[str, Any]) -> VaspOutput:
     )
 
 
-def _from_outcar(path: Path, text: str, cell: VaspCell) -> tuple[VaspOutput | None, str]:
+def _from_outcar(path: Path, text: str, cell: GroupedCell) -> tuple[VaspOutput | None, str]:
     """Return the result in an OUTCAR, or None and why there is none."""
     if not text.strip():
         return None, f"{path} is {'empty' if path.is_file() else 'missing'}"
@@ -164,7 +164,7 @@ def _refuse_unconverged(ionic: int, electronic: int, limit: int, path: Path) -> 
         )
 
 
-def _refuse_other_structure(output: VaspOutput, cell: VaspCell, folder: Path) -> None:
+def _refuse_other_structure(output: VaspOutput, cell: GroupedCell, folder: Path) -> None:
     """Refuse a result that is not that of the POSCAR: its atoms, their order, the cell and the positions."""
     n_atoms = len(cell.species)
     if len(output.species) != n_atoms or output.forces.shape != (n_atoms, 3):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,7 +23,9 @@ from typing_extensions import Self
 
 from lammps_dpgen.errors import ConfigError
 from lammps_dpgen.labeling.base import LabelerSettings
+from lammps_dpgen.labeling.cell import chemical_system
 from lammps_dpgen.labeling.files import config_folder, find_file
+from lammps_dpgen.labeling.program import TEXTS, Command, absolute_command, split_command
 from lammps_dpgen.labeling.vasp_potcar import find_potcar, potcar_hash
 
 #: The protocol of the DP-GEN paper for Al, Mg and their alloys (Phys. Rev. Materials 3, 023804): PBE by the POTCARs,
@@ -55,13 +56,10 @@ UNIMPORTANT = frozenset(
     {"KPAR", "LCHARG", "LPLANE", "LSCALAPACK", "LSCALU", "LWAVE", "NCORE", "NPAR", "NSIM", "NWRITE", "SYSTEM"}
 )
 
-_TEXTS = {"type": "array", "items": {"type": "string"}}
-#: In the file a text or a list of texts.
-Words = Annotated[tuple[str, ...], WithJsonSchema({"anyOf": [{"type": "string"}, _TEXTS]})]
 #: In the file a mapping or a list of elements.
 Potcars = Annotated[
     dict[str, str],
-    WithJsonSchema({"anyOf": [{"type": "object", "additionalProperties": {"type": "string"}}, _TEXTS]}),
+    WithJsonSchema({"anyOf": [{"type": "object", "additionalProperties": {"type": "string"}}, TEXTS]}),
 ]
 
 
@@ -89,7 +87,7 @@ class VaspSettings(LabelerSettings):
     {'Al': 'Al', 'Mg': 'Mg'}
     """
 
-    command: Words = Field(
+    command: Command = Field(
         description="How VASP is started, such as 'srun vasp_std' or 'mpirun -n 16 vasp_gam': a text, split into words "
         "as a shell would, or a list of words. No shell runs it. A program named by a path, such as ./vasp.sh, is "
         "looked for from the folder of the configuration file.",
@@ -151,21 +149,12 @@ class VaspSettings(LabelerSettings):
     @field_validator("command", mode="before")
     @classmethod
     def _words(cls, command: Any) -> Any:
-        if not isinstance(command, str):
-            return command
-        try:
-            return tuple(shlex.split(command))
-        except ValueError as error:
-            raise ValueError(f"this is no command: {error}; quotes come in pairs") from error
+        return split_command(command)
 
     @field_validator("command")
     @classmethod
     def _absolute_program(cls, command: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        """Make a path such as ./run_vasp.sh absolute: VASP runs in a folder of its own."""
-        program = Path(command[0]).expanduser()
-        if "/" not in command[0] or program.is_absolute():
-            return (str(program), *command[1:])
-        return (str((config_folder(info) / program).absolute()), *command[1:])
+        return absolute_command(command, config_folder(info))
 
     @field_validator("potcars", mode="before")
     @classmethod
@@ -268,8 +257,3 @@ def upper_tags(incar: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
     if len(tags) < len(incar):
         raise ValueError("an INCAR tag stands twice, once in upper and once in lower case; keep one")
     return tags
-
-
-def chemical_system(elements: Any) -> str:
-    """Return elements in alphabetical order, joined by dashes: ``Al-Mg``."""
-    return "-".join(sorted({element.strip() for element in elements}))

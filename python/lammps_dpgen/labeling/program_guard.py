@@ -1,4 +1,4 @@
-"""Stands between a worker and a program such as VASP: the program is ended with all its processes when the worker is.
+"""Stands between a worker and the program of a DFT code, which is ended with all its processes when the worker is.
 
 Run as a script, without this package, so that it is there in milliseconds. The program gets a session, and with it a
 process group, of its own; the executor's kill does not reach it there. This process sees its standard input end when
