@@ -27,8 +27,13 @@ def find_file(name: str, folders: Iterable[Path]) -> Path | None:
 
 def file_identity(path: Path) -> str:
     """Return ``<file name>:sha256:<digest>``: what a file contributes to a settings hash, wherever it lies."""
+    return f"{path.name}:sha256:{file_digest(path)}"
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal digits."""
     stat = path.stat()
-    return f"{path.name}:sha256:{_digest(str(path), stat.st_mtime_ns, stat.st_size)}"
+    return _digest(str(path), stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=256)

@@ -95,6 +95,31 @@ class LammpsSettings(LabelerSettings):
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
 
 
+def box_lines(settings: LammpsSettings, box: LammpsBox) -> list[str]:
+    """Return the LAMMPS commands that make an empty box."""
+    return [
+        f"units {settings.units}",
+        f"atom_style {settings.atom_style}",
+        "atom_modify map array",
+        f"boundary {box.boundary}",
+        "box tilt large",
+        f"region cell {box.region}",
+        f"create_box {len(settings.elements)} cell",
+    ]
+
+
+def interaction_lines(settings: LammpsSettings) -> list[str]:
+    """Return the LAMMPS commands that set masses and the potential, when the atoms exist."""
+    masses = [atomic_masses[atomic_numbers[element]] for element in settings.elements]
+    return [
+        *(f"mass {i} {mass}" for i, mass in enumerate(masses, start=1)),
+        *settings.commands,
+        f"pair_style {_with_files(settings.pair_style, potential_folders())}",
+        *(f"pair_coeff {_with_files(line, potential_folders())}" for line in settings.pair_coeff),
+        *settings.commands_after,
+    ]
+
+
 class LammpsLabeler:
     """Labels frames with a LAMMPS pair style.
 
@@ -110,10 +135,6 @@ class LammpsLabeler:
             raise TypeError(f"LammpsLabeler needs LammpsSettings, got {type(settings).__name__}")
         self._settings = settings
         self._settings_hash = settings.hash()
-        self._setup = [
-            f"pair_style {_with_files(settings.pair_style, potential_folders())}",
-            *(f"pair_coeff {_with_files(line, potential_folders())}" for line in settings.pair_coeff),
-        ]
         self._plugins = settings.plugins == "yes"
         self._library: LammpsLibrary | None = None
 
@@ -192,28 +213,12 @@ class LammpsLabeler:
             raise LabelError(
                 f"no LAMMPS type for {', '.join(missing)}; 'elements' lists {', '.join(settings.elements)}"
             )
-        library.run(
-            [
-                "clear",
-                *([f'log "{log}"'] if log else []),
-                f"units {settings.units}",
-                f"atom_style {settings.atom_style}",
-                "atom_modify map array",
-                f"boundary {box.boundary}",
-                "box tilt large",
-                f"region cell {box.region}",
-                f"create_box {len(settings.elements)} cell",
-            ]
-        )
+        library.run(["clear", *([f'log "{log}"'] if log else []), *box_lines(settings, box)])
         types = [settings.elements.index(s) + 1 for s in frame.species]
         library.create_atoms(types, box.positions.ravel().tolist())
-        masses = [atomic_masses[atomic_numbers[element]] for element in settings.elements]
         library.run(
             [
-                *(f"mass {i} {mass}" for i, mass in enumerate(masses, start=1)),
-                *settings.commands,
-                *self._setup,
-                *settings.commands_after,
+                *interaction_lines(settings),
                 "compute label_virial all pressure NULL virial",
                 "thermo_style custom step pe c_label_virial[*]",
                 "thermo_modify norm no",
@@ -232,7 +237,7 @@ class LammpsLabeler:
             virial = box.tensor_to_frame(pressure * library.thermo("vol") / library.setting("nktv2p") * unit)
         return Result(
             energy=library.thermo("pe") * unit,
-            forces=box.vectors_to_frame(np.array(library.forces()).reshape(-1, 3)) * unit,
+            forces=box.vectors_to_frame(library.vectors("f")) * unit,
             virial=virial,
             code=f"lammps {library.version}",
         )

@@ -66,11 +66,16 @@ class LammpsBox:
         return np.asarray(self.prism.tensor2_to_ase(tensor), dtype=np.float64)
 
 
-def lammps_box(frame: Frame) -> LammpsBox:
+def lammps_box(frame: Frame, *, reduce: bool = True) -> LammpsBox:
     """Describe `frame` the way LAMMPS wants it.
 
     Periodic vectors come first and are reduced to the shortest ones of the same lattice (Minkowski reduction); along
     the other directions the box is a right prism around the atoms, whatever the frame's cell says.
+
+    Parameters
+    ----------
+    reduce
+        Without it the vectors stay as they are, only turned: for cells whose directions have a meaning.
 
     Raises
     ------
@@ -84,7 +89,7 @@ def lammps_box(frame: Frame) -> LammpsBox:
     if n_periodic and np.linalg.matrix_rank(basis, tol=1e-6) < n_periodic:
         raise LabelError(f"the {n_periodic} periodic vectors of the cell {frame.cell.tolist()} are not independent")
     complete = Cell(basis).complete()
-    reduced = minkowski_reduce(complete, pbc[order])[0]
+    reduced = minkowski_reduce(complete, pbc[order])[0] if reduce else complete
     prism = Prism(np.array(reduced), pbc[order])
     vectors = np.array(prism.lammps_tilt, dtype=np.float64)
     positions = np.array(prism.vector_to_lammps(frame.positions), dtype=np.float64)

@@ -14,7 +14,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from lammps_dpgen.errors import InstallationError, LabelError
+from lammps_dpgen.frame import FloatArray
 
 logger = logging.getLogger(__name__)
 
@@ -117,10 +120,23 @@ class LammpsLibrary:
         """Return one of LAMMPS' global settings, such as a unit conversion."""
         return float(self._lammps.extract_global(name))
 
-    def forces(self) -> list[float]:
-        """Return the forces in id order, flat, in LAMMPS' units."""
-        with _own_errors("forces"):
-            return list(self._lammps.gather_atoms("f", 1, 3))
+    def vectors(self, name: str) -> FloatArray:
+        """Return ``[n_atoms, 3]`` "x", "v" or "f" in id order, in LAMMPS' units and axes."""
+        with _own_errors(name):
+            return np.array(self._lammps.gather_atoms(name, 1, 3), dtype=np.float64).reshape(-1, 3)
+
+    def box(self) -> tuple[FloatArray, FloatArray]:
+        """Return the lower corner ``[3]`` and the cell ``[3, 3]``, rows are vectors, of the box as it is now, in Å."""
+        with _own_errors("box"):
+            lo, hi, xy, yz, xz, _, _ = self._lammps.extract_box()
+        lower = np.array(lo, dtype=np.float64)
+        x, y, z = np.array(hi, dtype=np.float64) - lower
+        return lower, np.array([[x, 0.0, 0.0], [xy, y, 0.0], [xz, yz, z]])
+
+    def variable(self, name: str) -> float:
+        """Return the value of an equal-style variable."""
+        with _own_errors(f"variable {name}"):
+            return float(self._lammps.extract_variable(name))
 
     def close(self) -> None:
         """Free the instance."""

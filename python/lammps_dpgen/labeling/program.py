@@ -63,7 +63,14 @@ def find_program(command: Sequence[str], labeler: str) -> str:
 
 
 def run_program(
-    code: str, command: Sequence[str], folder: Path, output: Path, threads: int, complaint: Callable[[], str]
+    code: str,
+    command: Sequence[str],
+    folder: Path,
+    output: Path,
+    *,
+    threads: int,
+    complaint: Callable[[], str],
+    errors: Path | None = None,
 ) -> None:
     """Run a program to its end in `folder`, with what it prints in the file `output`.
 
@@ -78,13 +85,17 @@ def run_program(
         OpenMP threads of each rank.
     complaint
         Returns the program's own words about what went wrong, for an exit code that is not 0.
+    errors
+        File for what it prints on its standard error stream. Default: `output`.
 
     Raises
     ------
     LabelError
         It could not be started, or its exit code is not 0: with its own words, and where they stand.
     """
-    request = {"command": list(command), "folder": str(folder), "output": str(output)}
+    request: dict[str, Any] = {"command": list(command), "folder": str(folder), "output": str(output)}
+    if errors is not None:
+        request["errors"] = str(errors)
     with subprocess.Popen(
         [sys.executable, "-I", "-S", str(_GUARD)],
         stdin=subprocess.PIPE,

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, NoReturn
 
 #: Seconds between asking and killing.
@@ -26,13 +26,13 @@ def main() -> NoReturn:
     """Read one request from standard input, run the program, and answer on standard output how it ended."""
     request = json.loads(_line())
     try:
-        with open(request["output"], "wb") as output:
+        with open(request["output"], "wb") as output, _errors(request) as errors:
             program = subprocess.Popen(
                 request["command"],
                 cwd=request["folder"],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
-                stderr=subprocess.STDOUT,
+                stderr=errors or subprocess.STDOUT,
                 start_new_session=True,
             )
     except OSError as error:
@@ -42,6 +42,11 @@ def main() -> NoReturn:
     os.waitid(os.P_PID, program.pid, os.WEXITED | os.WNOWAIT)
     _signal(program.pid, signal.SIGKILL)
     _answer({"code": program.wait()})
+
+
+def _errors(request: dict[str, Any]) -> Any:
+    """Open the file for the standard error stream; nothing where it goes with the output."""
+    return open(request["errors"], "wb") if request.get("errors") else nullcontext()
 
 
 def _line() -> bytes:

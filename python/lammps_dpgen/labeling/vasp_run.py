@@ -40,7 +40,7 @@ def run_vasp(command: Sequence[str], folder: Path, threads: int) -> None:
     LabelError
         It could not be started, or its exit code is not 0: with its own words, and where they stand.
     """
-    run_program("VASP", command, folder, folder / OUTPUT, threads, lambda: complaint(folder))
+    run_program("VASP", command, folder, folder / OUTPUT, threads=threads, complaint=lambda: complaint(folder))
 
 
 def complaint(folder: Path) -> str:
