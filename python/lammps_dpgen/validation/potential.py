@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from ase import Atoms
@@ -80,6 +81,8 @@ class Potential(Protocol):
     elements: tuple[str, ...]
     #: SHA-256 of what decides its numbers: files by content.
     identity: str
+    #: Scratch folder of the task that runs; what is in it is gone after success.
+    folder: Path
 
     def static(self, atoms: Atoms) -> Static:
         """Compute energy, forces and stress; periodic as the atoms are."""

@@ -1,0 +1,58 @@
+"""Relaxed crystals of one potential, remembered in this process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lammps_dpgen.errors import PropertyError
+from lammps_dpgen.validation.crystal import Crystal
+from lammps_dpgen.validation.failures import UnstableError, UnsuitableError
+from lammps_dpgen.validation.potential import CellFreedom, Static
+
+if TYPE_CHECKING:
+    from lammps_dpgen.validation.potential import Potential
+
+#: What each relaxation of a crystal goes through.
+STAGES: dict[str, tuple[CellFreedom, ...]] = {
+    "iso": ("iso",),
+    "aniso": ("iso", "aniso"),
+    "tri": ("iso", "aniso", "tri"),
+}
+#: Residuals of a relaxed crystal: eV/Å and GPa. Other properties are differences from it.
+FORCE, STRESS = 1e-5, 1e-4
+
+
+class CrystalMemory:
+    """Relaxes each crystal once, and remembers why one could not be."""
+
+    def __init__(self, potential: Potential) -> None:
+        self._potential = potential
+        self._found: dict[str, Static | PropertyError] = {}
+
+    def relaxed(self, crystal: Crystal) -> Static:
+        """Return the relaxed crystal; see :meth:`lammps_dpgen.validation.potential.Potential.crystal`."""
+        if crystal.hash not in self._found:
+            try:
+                self._found[crystal.hash] = self._relax(crystal)
+            except PropertyError as error:
+                self._found[crystal.hash] = error
+        found = self._found[crystal.hash]
+        if isinstance(found, PropertyError):
+            raise found
+        return found
+
+    def _relax(self, crystal: Crystal) -> Static:
+        from lammps_dpgen.validation.decay import decayed
+
+        unknown = sorted(set(crystal.elements) - set(self._potential.elements))
+        if unknown:
+            raise UnsuitableError(
+                f"{crystal.name}: the potential has no {', '.join(unknown)}, only {', '.join(self._potential.elements)}"
+            )
+        if crystal.relaxation == "none":
+            return self._potential.static(crystal.atoms)
+        relaxed = self._potential.relax(crystal.atoms, STAGES[crystal.relaxation], force=FORCE, stress=STRESS)
+        change = decayed(crystal.atoms, relaxed.atoms)
+        if change:
+            raise UnstableError(f"{crystal.name} has decayed into another structure: {change}")
+        return relaxed
