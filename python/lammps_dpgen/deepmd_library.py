@@ -7,11 +7,12 @@ linker take them from memory.
 
 from __future__ import annotations
 
+import configparser
 import ctypes
 import importlib.metadata
 import importlib.util
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,8 @@ class Backend:
         Of its model files.
     libraries
         Files of the package to load beforehand, in order.
+    version_key
+        Where DeePMD-kit notes the version of the framework that it was built for.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Backend:
     plugin: str
     suffixes: tuple[str, ...]
     libraries: tuple[str, ...]
+    version_key: str
 
     @property
     def folder(self) -> Path | None:
@@ -51,9 +55,9 @@ class Backend:
 _TENSORFLOW = ("libtensorflow_framework.so.2", "libtensorflow_cc.so.2")
 
 BACKENDS = (
-    Backend("tensorflow", "tensorflow", "libdeepmd_backend_tf.so", (".pb",), _TENSORFLOW),
-    Backend("pytorch", "torch", "libdeepmd_backend_pt.so", (".pth",), ("lib/libtorch.so",)),
-    Backend("jax", "tensorflow", "libdeepmd_backend_jax.so", (".savedmodel",), _TENSORFLOW),
+    Backend("tensorflow", "tensorflow", "libdeepmd_backend_tf.so", (".pb",), _TENSORFLOW, "tf_version"),
+    Backend("pytorch", "torch", "libdeepmd_backend_pt.so", (".pth",), ("lib/libtorch.so",), "pt_version"),
+    Backend("jax", "tensorflow", "libdeepmd_backend_jax.so", (".savedmodel",), _TENSORFLOW, "tf_version"),
 )
 
 
@@ -65,8 +69,33 @@ class DeepmdInstallation:
     version: str
 
     def backends(self) -> list[Backend]:
-        """Return the backends that can run here: DeePMD-kit has the plugin, and the framework is installed."""
+        """Return the backends that can run here: DeePMD-kit has the plugin, its framework is there in that version."""
+        return [backend for backend in self._installed() if self._misfit(backend) is None]
+
+    def misfits(self) -> list[str]:
+        """Return what is wrong with frameworks that are installed in another version than DeePMD-kit was built for."""
+        return [misfit for misfit in map(self._misfit, self._installed()) if misfit is not None]
+
+    def _installed(self) -> list[Backend]:
         return [b for b in BACKENDS if (self.library.parent / b.plugin).is_file() and b.folder is not None]
+
+    def _misfit(self, backend: Backend) -> str | None:
+        built_for = self._built_for().get(backend.version_key)
+        if not built_for:
+            return None
+        found = _version(backend.package)
+        if found is None or found.split(".")[:2] == built_for.split(".")[:2]:
+            return None
+        return (
+            f"DeePMD-kit {self.version} was built for {backend.package} {built_for}, {found} is installed; "
+            f"pip install {backend.package}=={built_for}"
+        )
+
+    def _built_for(self) -> Mapping[str, str]:
+        """Return the versions of the frameworks, as DeePMD-kit notes them when it is built."""
+        notes = configparser.ConfigParser()
+        notes.read(self.library.parent / "run_config.ini", encoding="utf-8")
+        return dict(notes["CONFIG"]) if notes.has_section("CONFIG") else {}
 
 
 def find_deepmd() -> DeepmdInstallation:
@@ -108,6 +137,16 @@ def preload_frameworks(models: Iterable[Path]) -> list[str]:
                     f"the {backend.name} library {library} cannot be loaded: {error}; reinstall {backend.package}"
                 ) from error
     return [str(installation.library)]
+
+
+def _version(package: str) -> str | None:
+    """Return the version of a framework, under whichever name its package goes; None where it goes under another."""
+    for name in (package, f"{package}-cpu"):
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return None
 
 
 def _package_folder(name: str) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import subprocess
 from pathlib import Path
@@ -12,6 +13,7 @@ from lammps_dpgen import registry
 from lammps_dpgen.cli import findings
 from lammps_dpgen.cli.findings import Finding, lammps_date
 from lammps_dpgen.cli.main import main
+from lammps_dpgen.deepmd_library import DeepmdInstallation
 from lammps_dpgen.errors import InstallationError
 
 
@@ -122,3 +124,18 @@ def test_foreign_mpirun_in_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     finding = by_part(list(findings._mpi()))["mpirun in PATH"]
     assert finding.verdict == "warning"
     assert finding.found == str(other)
+
+
+def test_a_framework_of_another_version_cannot_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("libdeepmd_backend_tf.so", "run_config.ini"):
+        (tmp_path / name).touch()
+    (tmp_path / "run_config.ini").write_text("[CONFIG]\nTF_VERSION = 2.21.0\n")
+    installation = DeepmdInstallation(tmp_path / "libdeepmd_c.so", "3.2.0")
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "2.21.1")
+    assert [backend.name for backend in installation.backends()] == ["tensorflow"]
+    assert not installation.misfits()
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "2.20.0")
+    assert not installation.backends()
+    assert installation.misfits() == [
+        "DeePMD-kit 3.2.0 was built for tensorflow 2.21.0, 2.20.0 is installed; pip install tensorflow==2.21.0"
+    ]

@@ -100,6 +100,9 @@ def _deepmd() -> Iterator[Finding]:
         known = ", ".join(sorted({backend.package for backend in BACKENDS}))
         advice = f"install one of {known}: pip install 'deepmd-kit[cpu,lmp]'"
         yield Finding("DeePMD backends", "none can run", "problem", advice)
+    for misfit in installation.misfits():
+        wrong, advice = misfit.split("; ")
+        yield Finding("DeePMD backends", wrong, "warning", advice)
 
 
 def _mpi() -> Iterator[Finding]:

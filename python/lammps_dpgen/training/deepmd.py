@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+from lammps_dpgen.deepmd_library import find_deepmd
 from lammps_dpgen.errors import ConfigError, TrainingError
 from lammps_dpgen.training.base import TrainerSettings, TrainingJob, TrainingResult
 from lammps_dpgen.training.deepmd_input import (
@@ -55,6 +56,12 @@ class DeepmdTrainer:
             raise ConfigError(
                 "backend is 'pytorch', but PyTorch is not installed; run 'pip install \"deepmd-kit[torch]\"' or use "
                 "backend 'tensorflow'"
+            )
+        installation = find_deepmd()
+        if all(backend.name != settings.backend for backend in installation.backends()):
+            raise ConfigError(
+                f"backend '{settings.backend}' cannot run: "
+                + ("; ".join(installation.misfits()) or "this DeePMD-kit was built without it")
             )
         if settings.backend == "pytorch" and settings.compress:
             raise ConfigError("compress is for backend 'tensorflow'; set compress to false")
