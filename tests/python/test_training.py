@@ -209,9 +209,10 @@ def test_settings_survive_being_written_out() -> None:
 
 
 def test_check_asks_for_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patched, pytest.raises(ConfigError, match="PyTorch is not installed"):
+    with monkeypatch.context() as patched:
         patched.setattr(deepmd.importlib.util, "find_spec", lambda name: None)
-        DeepmdTrainer(DeepmdSettings(backend="pytorch")).check(["Al"])
+        with pytest.raises(ConfigError, match="PyTorch is not installed"):
+            DeepmdTrainer(DeepmdSettings(backend="pytorch")).check(["Al"])
     with pytest.raises(ConfigError, match=r"sel has 1 numbers, the type map has 2 elements \(Al Mg\)"):
         DeepmdTrainer(DeepmdSettings(sel=(40,))).check(["Al", "Mg"])
 

@@ -186,7 +186,7 @@ def _mpi_of_lammps(output: str) -> Iterator[Finding]:
 def _parts() -> Iterator[Finding]:
     """Look at labelers, trainers and structure generators: each must be importable."""
     for group, singular in registry.WORDS.items():
-        word, usable = f"{singular}s", []
+        word, usable = "properties" if singular == "property" else f"{singular}s", []
         for name in registry.registered(group):
             try:
                 part = registry.load(group, name)
