@@ -1,0 +1,195 @@
+"""Reads DeepPot-SE models through DeePMD-kit's own converters, for the native kernel.
+
+``python -m lammps_dpgen.native.convert MODEL ...`` converts models into the cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lammps_dpgen.errors import ModelError
+from lammps_dpgen.frame import FloatArray
+from lammps_dpgen.native.cache import cached_file
+from lammps_dpgen.native.model_file import ACTIVATIONS, Layer, NativeModel, Net, write_model
+from lammps_dpgen.noise import quiet_loading
+
+#: What a serialised model is called by DeePMD-kit, a dictionary of dictionaries.
+Serialised = Mapping[str, Any]
+
+#: Settings of the descriptor that the kernel knows in one form only.
+_DESCRIPTOR = {"exclude_types": [], "env_protection": 0.0, "spin": None}
+_FITTING = {
+    "numb_fparam": 0,
+    "numb_aparam": 0,
+    "dim_case_embd": 0,
+    "dim_out": 1,
+    "mixed_types": False,
+    "atom_ener": [],
+    "exclude_types": [],
+    "spin": None,
+}
+_MODEL = {"atom_exclude_types": [], "pair_exclude_types": []}
+
+
+class NotCoveredError(ModelError):
+    """The native kernel does not know this kind of model; DeePMD-kit evaluates it."""
+
+
+def convert(path: Path | str) -> Path:
+    """Convert a model file into the cache, unless it is there, and return the converted file.
+
+    Raises
+    ------
+    NotCoveredError
+        The kernel does not know this kind of model.
+    ModelError
+        DeePMD-kit cannot read the weights of the file: it is no model, or a compressed one.
+    """
+    path = Path(path)
+    target = cached_file(hashlib.sha256(path.read_bytes()).hexdigest())
+    if not target.is_file():
+        write_model(native_model(serialised_model(path), str(path)), target)
+    return target
+
+
+def serialised_model(path: Path) -> Serialised:
+    """Return the model of a file as DeePMD-kit serialises it.
+
+    Raises
+    ------
+    ModelError
+        DeePMD-kit cannot.
+    """
+    from deepmd.backend.backend import Backend
+
+    try:
+        with quiet_loading():
+            backend = Backend.detect_backend_by_model(str(path))()
+            return dict(backend.serialize_hook(str(path)))
+    except Exception as error:  # whatever a backend throws at a file that it does not like
+        hint = ""
+        if _is_compressed(path):
+            hint = (
+                "; it is a compressed model, which no longer holds the weights of its embedding nets: give the file "
+                "that 'dp freeze' wrote"
+            )
+        raise ModelError(f"DeePMD-kit cannot read the weights of '{path}': {error}{hint}") from error
+
+
+def _is_compressed(path: Path) -> bool:
+    return path.suffix == ".pb" and b"TabulateFusion" in path.read_bytes()
+
+
+def native_model(data: Serialised, name: str) -> NativeModel:
+    """Return what the kernel needs of a serialised model called `name`.
+
+    Raises
+    ------
+    NotCoveredError
+        The kernel does not know this kind of model; the message says what it uses.
+    """
+    model = data["model"]
+    if model.get("type", "standard") != "standard" or "descriptor" not in model or "fitting" not in model:
+        raise NotCoveredError(f"'{name}': model type '{model.get('type')}' is not covered by the native kernel")
+    descriptor, fitting = model["descriptor"], model["fitting"]
+    if descriptor.get("type") not in ("se_e2_a", "se_a"):
+        raise NotCoveredError(f"'{name}': descriptor '{descriptor.get('type')}' is not covered, only se_e2_a is")
+    if fitting.get("type") != "ener":
+        raise NotCoveredError(f"'{name}': fitting net '{fitting.get('type')}' is not covered, only ener is")
+    for part, allowed, what in (
+        (model, _MODEL, "model"),
+        (descriptor, _DESCRIPTOR, "descriptor"),
+        (fitting, _FITTING, "fitting net"),
+    ):
+        for key, value in allowed.items():
+            if (part.get(key) or value) != value:
+                raise NotCoveredError(f"'{name}': {what} with {key} = {part[key]} is not covered by the native kernel")
+    _check_precision(descriptor, fitting, name)
+    variables = descriptor["@variables"]
+    shortest = data.get("@variables", {}).get("min_nbor_dist")
+    return NativeModel(
+        type_map=tuple(model["type_map"]),
+        cutoff=float(descriptor["rcut"]),
+        cutoff_smooth=float(descriptor["rcut_smth"]),
+        sel=tuple(int(number) for number in descriptor["sel"]),
+        axis=int(descriptor["axis_neuron"]),
+        one_side=bool(descriptor["type_one_side"]),
+        averages=_one_row(variables["davg"], name),
+        deviations=_one_row(variables["dstd"], name),
+        embeddings=_nets(descriptor["embeddings"], name),
+        fittings=_nets(fitting["nets"], name),
+        energy_shifts=_energy_shifts(model, fitting, name),
+        shortest=0.0 if shortest is None else float(np.asarray(shortest).ravel()[0]),
+    )
+
+
+def _check_precision(descriptor: Serialised, fitting: Serialised, name: str) -> None:
+    for part in (descriptor, fitting):
+        if part["precision"] not in ("float64", "double", "default"):
+            raise NotCoveredError(
+                f"'{name}': nets with precision {part['precision']} are not covered, only float64 are"
+            )
+
+
+def _one_row(table: Any, name: str) -> FloatArray:
+    """Return the statistics ``[n_types, 4]`` of ``[n_types, n_slots, 4]``, which are the same for all slots."""
+    values = np.asarray(table, dtype=float)
+    row = values[:, 0, :]
+    if not np.allclose(values, row[:, None, :], rtol=1e-12, atol=1e-14):
+        raise NotCoveredError(f"'{name}': the statistics of the environment matrix differ between neighbours")
+    return np.ascontiguousarray(row)
+
+
+def _energy_shifts(model: Serialised, fitting: Serialised, name: str) -> FloatArray:
+    n_types = len(model["type_map"])
+    shifts = np.asarray(fitting["@variables"]["bias_atom_e"], dtype=float).reshape(n_types)
+    for key, neutral in (("out_bias", 0.0), ("out_std", 1.0)):
+        values = model.get("@variables", {}).get(key)
+        if values is None:
+            continue
+        flat = np.asarray(values, dtype=float).reshape(n_types)
+        if key == "out_bias":
+            shifts = shifts + flat
+        elif not np.all(flat == neutral):
+            raise NotCoveredError(f"'{name}': scaled energies (out_std) are not covered by the native kernel")
+    return shifts
+
+
+def _nets(collection: Serialised, name: str) -> tuple[Net, ...]:
+    return tuple(tuple(_layer(layer, name) for layer in net["layers"]) for net in collection["networks"])
+
+
+def _layer(layer: Serialised, name: str) -> Layer:
+    activation = str(layer["activation_function"]).lower()
+    if activation not in ACTIVATIONS:
+        known = ", ".join(sorted(ACTIVATIONS))
+        raise NotCoveredError(f"'{name}': activation function '{activation}' is not covered, only {known} are")
+    variables = layer["@variables"]
+    optional = {
+        key: None if variables[key] is None else np.asarray(variables[key], float).ravel() for key in ("b", "idt")
+    }
+    return Layer(
+        np.asarray(variables["w"], dtype=float), optional["b"], optional["idt"], activation, bool(layer["resnet"])
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Convert the model files named; the exit status is the number of those that could not be."""
+    failed = 0
+    for argument in arguments:
+        try:
+            print(convert(argument))
+        except ModelError as error:
+            failed += 1
+            print(error, file=sys.stderr)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
