@@ -244,7 +244,7 @@ class RecordedModels:
 class RecordedJudge:
     """Stands in for the comparison of models with labels; each generation is a little better."""
 
-    def __init__(self, old: RecordedModels, labelled: Sequence[LabelledFrame]) -> None:
+    def __init__(self, old: RecordedModels, labelled: Sequence[LabelledFrame], at_hand: Frame | None = None) -> None:
         self._models = old
         self._errors = [(item, FrameError(0.1, 0.3, 0.001)) for item in labelled]
 

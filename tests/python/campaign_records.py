@@ -206,8 +206,8 @@ class CampaignWriter:
 
     def _end(self, ledger: Ledger) -> None:
         for walker in range(self.n_walkers):
-            share = self.random.dirichlet((60, 20, 2, 10, 15)) * 2000
-            seconds = dict(zip(("md", "deviation", "start", "waiting", "learning"), share, strict=True))
+            share = self.random.dirichlet((60, 20, 2, 10, 15, 1)) * 2000
+            seconds = dict(zip(("md", "deviation", "start", "waiting", "learning", "pause"), share, strict=True))
             if walker:
                 seconds["waiting"] += seconds.pop("learning")
             ledger.add_event("walker_time", walker=walker, seconds=seconds)

@@ -108,7 +108,7 @@ class Ended:
     policy
         Memory of the policy of rollbacks, for the walker that resumes the trajectory.
     seconds
-        Wall time by part: md, deviation, start.
+        Wall time by part: md, deviation, start, and pause: decisions, rollbacks and swaps without the wait for models.
     """
 
     walker: int

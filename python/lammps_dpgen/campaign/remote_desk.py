@@ -73,6 +73,8 @@ class RemoteDesk:
         Files of the generation in use.
     audits
         Accurate frames drawn at random that are still to be handed over.
+    waited
+        Seconds in which it waited for answers of the controller.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class RemoteDesk:
         self.outcome: Outcome = "done"
         self.cause = ""
         self.audits: tuple[Frame, ...] = ()
+        self.waited = 0.0
 
     @property
     def ensemble(self) -> Ensemble:
@@ -235,10 +238,12 @@ class RemoteDesk:
 
     def wait(self) -> ToWalker:
         """Sleep until the controller writes."""
+        begin = time.monotonic()
         while True:
             self._tell_interrupt()
             letter = self._post.receive()
             if letter is not None:
+                self.waited += time.monotonic() - begin
                 return letter
             time.sleep(NAP)
 

@@ -14,7 +14,7 @@ from lammps_dpgen.store.records import TrajectoryRecord
 Doing = Literal["starting", "free", "md", "waiting", "gone"]
 
 #: Parts of a walker's time, in seconds.
-PARTS = ("md", "deviation", "start", "waiting", "learning")
+PARTS = ("md", "deviation", "start", "pause", "waiting", "learning")
 
 
 @dataclass

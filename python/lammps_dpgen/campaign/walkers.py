@@ -16,7 +16,7 @@ from lammps_dpgen.config.campaign import CampaignConfig
 from lammps_dpgen.ensemble import Ensemble
 from lammps_dpgen.learning.interrupts import Interrupts
 from lammps_dpgen.learning.preload import Preload
-from lammps_dpgen.learning.session import raised_alone
+from lammps_dpgen.learning.session import load_lammps, raised_alone
 from lammps_dpgen.mpi import NAP, on_root
 from lammps_dpgen.sampling.base import Sampler, TrajectoryEnd
 from lammps_dpgen.sampling.restart import PARKED
@@ -44,6 +44,7 @@ class WalkerLoop:
 
     def run(self) -> None:
         """Carry out trajectories until the controller has no more."""
+        load_lammps()  # takes seconds, in which the controller labels and trains for generation 0
         while True:
             task = on_root(self._comm, self._next)
             if task is None:
@@ -129,7 +130,8 @@ class WalkerLoop:
         looked_after = explorer.first_look - begin  # NaN where there was no look
         start = min(seconds, looked_after) if looked_after == looked_after else seconds
         md = max(0.0, seconds - start - explorer.deviation_seconds - explorer.pause_seconds)
-        spent = {"start": start, "md": md, "deviation": explorer.deviation_seconds}
+        pause = max(0.0, explorer.pause_seconds - desk.waited)  # the wait itself is counted by the controller
+        spent = {"start": start, "md": md, "deviation": explorer.deviation_seconds, "pause": pause}
         return Ended(
             walker,
             desk.outcome if error is None else "crashed",

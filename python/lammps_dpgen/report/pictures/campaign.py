@@ -33,7 +33,10 @@ MOST_WALKERS = 32
 #: Looks of a sampled trajectory that are drawn one by one.
 EACH = 400
 N_BINS = 200
-_WALKER_COLOURS = {**PART_COLOURS, "learning": ORANGE, "start": SKY, "deviation": "#8fb9d8", "waiting": "#c5c9d0"}
+_WALKER_COLOURS = {
+    **PART_COLOURS,
+    **{"learning": ORANGE, "start": SKY, "deviation": "#8fb9d8", "pause": "#7a6fac", "waiting": "#c5c9d0"},
+}
 _SHADES = ("#f3f4f6", "#ffffff")
 
 
