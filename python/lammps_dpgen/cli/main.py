@@ -349,6 +349,19 @@ def devi(
 
 
 @app.command()
+def validate(
+    config: Annotated[Path, typer.Argument(help="Configuration of the validation (YAML).")],
+    against: Annotated[
+        Path | None, typer.Option(help="validation.json of another validation: show what changed.")
+    ] = None,
+) -> None:
+    """Compute properties of potentials and hold them against references; needs no campaign."""
+    from lammps_dpgen.cli.validate import run_validate
+
+    raise typer.Exit(run_validate(config, against))
+
+
+@app.command()
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:

@@ -22,7 +22,7 @@ from lammps_dpgen.validation.lammps_simulation import LammpsSimulation
 from lammps_dpgen.validation.memory import CrystalMemory
 from lammps_dpgen.validation.potential import CellFreedom, Directions, Static
 
-#: fix box/relax of each freedom of the cell. The fix measures strain from where it began, so it is made anew each round.
+#: fix box/relax of each freedom of the cell. It measures strain from where it began, so it is made anew each round.
 _BOX_FIX = {
     "iso": "iso 0.0 vmax 0.005",
     "aniso": "aniso 0.0 vmax 0.005",
@@ -51,11 +51,16 @@ class LammpsPotential:
     """
 
     def __init__(
-        self, name: str, settings: LammpsSettings, folder: Path | None = None, models: tuple[str, ...] = ()
+        self,
+        name: str,
+        settings: LammpsSettings,
+        identity: str,
+        folder: Path | None = None,
+        models: tuple[str, ...] = (),
     ) -> None:
         self.name = name
         self.elements = settings.elements
-        self.identity = settings.hash()
+        self.identity = identity
         self.folder = Path(tempfile.mkdtemp(prefix="validation-")) if folder is None else folder
         self._settings = settings
         self._models = models

@@ -45,7 +45,7 @@ class CrystalMemory:
         from lammps_dpgen.validation.decay import decayed
 
         unknown = sorted(set(crystal.elements) - set(self._potential.elements))
-        if unknown:
+        if unknown and self._potential.elements:
             raise UnsuitableError(
                 f"{crystal.name}: the potential has no {', '.join(unknown)}, only {', '.join(self._potential.elements)}"
             )

@@ -77,7 +77,7 @@ class Potential(Protocol):
 
     #: Name in the configuration.
     name: str
-    #: Elements that it knows.
+    #: Elements that it knows; empty where it does not say.
     elements: tuple[str, ...]
     #: SHA-256 of what decides its numbers: files by content.
     identity: str
