@@ -20,7 +20,7 @@ from lammps_dpgen.errors import ConfigError, DpgenError, TrainingError
 from lammps_dpgen.execution.base import Task
 from lammps_dpgen.frame import Frame, Label, LabelledFrame
 from lammps_dpgen.learning.session import threads_of_this_process
-from lammps_dpgen.learning.workers import training_executor
+from lammps_dpgen.learning.workers import local_training_executor
 from lammps_dpgen.noise import divert_library_output
 from lammps_dpgen.sampling.base import TrajectoryPlan
 from lammps_dpgen.sampling.recording import RecordingWalker
@@ -243,7 +243,7 @@ def untrained_model(config: CampaignConfig, frames: Sequence[Frame], folder: Pat
         retries=0,
         keep_folder=True,
     )
-    with training_executor(config) as executor:
+    with local_training_executor(config) as executor:
         executor.submit(task)
         while not (outcomes := executor.poll()):
             time.sleep(0.05)

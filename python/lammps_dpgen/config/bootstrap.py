@@ -5,27 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from lammps_dpgen.config.base import FilePath, Section
+from lammps_dpgen.config.execution import ExecutionSettings, refuse_short_walltime
 from lammps_dpgen.config.names import check_distinct, check_known
 from lammps_dpgen.config.parts import LabelerSection, StructureSection, TrainerSection
-
-
-class ExecutionSettings(Section):
-    """Where labels and trainings run."""
-
-    width: int | Literal["auto"] = Field(default="auto", union_mode="left_to_right")
-    """Cores for labels and trainings that run side by side; ``auto``: all that this process may use."""
-
-    @field_validator("width", mode="before")
-    @classmethod
-    def _is_count(cls, width: Any) -> Any:
-        if width != "auto" and (isinstance(width, bool) or not isinstance(width, int) or width < 1):
-            raise ValueError("allowed: auto, or a number of cores of at least 1")
-        return width
 
 
 def are_elements(type_map: Any) -> Any:
@@ -63,6 +50,14 @@ class BaseConfig(Section):
     """Where labels and trainings run."""
 
     _elements = field_validator("type_map", mode="before")(are_elements)
+
+    @field_validator("execution")
+    @classmethod
+    def _walltimes_suffice(cls, execution: ExecutionSettings, info: ValidationInfo) -> ExecutionSettings:
+        for what, part in (("labels", "labeler"), ("training", "trainer")):
+            if part in info.data:
+                refuse_short_walltime(getattr(execution, what), info.data[part].timeout, what)
+        return execution
 
     def config_hash(self) -> str:
         """SHA-256 of what decides the labels and the models of a run.

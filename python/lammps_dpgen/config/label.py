@@ -6,11 +6,12 @@ import hashlib
 import json
 from typing import Any
 
-from pydantic import field_validator, model_validator
+from pydantic import ValidationInfo, field_validator, model_validator
 
 from lammps_dpgen.config.base import Section
-from lammps_dpgen.config.bootstrap import BootstrapConfig, ExecutionSettings, are_elements
+from lammps_dpgen.config.bootstrap import BootstrapConfig, are_elements
 from lammps_dpgen.config.campaign import CampaignConfig
+from lammps_dpgen.config.execution import ExecutionSettings, refuse_short_walltime
 from lammps_dpgen.config.learn import LearnConfig
 from lammps_dpgen.config.parts import LabelerSection
 
@@ -26,6 +27,13 @@ class LabelConfig(Section):
     """Where labels run."""
 
     _elements = field_validator("type_map", mode="before")(are_elements)
+
+    @field_validator("execution")
+    @classmethod
+    def _walltime_suffices(cls, execution: ExecutionSettings, info: ValidationInfo) -> ExecutionSettings:
+        if "labeler" in info.data:
+            refuse_short_walltime(execution.labels, info.data["labeler"].timeout, "labels")
+        return execution
 
     @model_validator(mode="before")
     @classmethod

@@ -46,6 +46,8 @@ class PartSection(Section):
     """Its own settings, see its page."""
     timeout: Duration = 3600.0
     """Wall time after which one task is stopped and counts as failed (seconds, or a text such as "2h")."""
+    timeout_growth: float = Field(default=2.0, ge=1.0)
+    """By this ``timeout`` is multiplied for the attempt that follows one which exceeded it."""
     retries: int = Field(default=1, ge=0)
     """Further attempts after a failed one."""
 

@@ -29,6 +29,8 @@ class Task:
         Seconds after which the worker's whole process group is killed.
     retries
         How many further attempts follow a failure.
+    growth
+        By this the time limit is multiplied after each attempt that exceeded it.
     """
 
     id: str
@@ -40,6 +42,7 @@ class Task:
     timeout: float = 3600.0
     retries: int = 1
     keep_folder: bool = False
+    growth: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ class _Job:
 
     task: Task
     key: str
+    limit: float
     attempts: int = 0
     seconds: float = 0.0
 
@@ -102,7 +103,7 @@ class LocalExecutor:
         except (TypeError, ValueError) as error:
             raise ExecutionError(f"task {task.id}: settings or payload are no plain data: {error}") from error
         self._open.add(task.id)
-        self._waiting.append(_Job(task, key))
+        self._waiting.append(_Job(task, key, task.timeout))
         self._start_waiting()
 
     def poll(self) -> list[Outcome]:
@@ -157,8 +158,9 @@ class LocalExecutor:
                 self._finish(self._release(place), answer.get("value"), answer.get("error"))
         if place.worker.ended:
             cause = place.worker.why_it_ended()
-        elif place.job is not None and time.monotonic() - place.since > place.job.task.timeout:
-            cause = f"it ran longer than its time limit of {place.job.task.timeout:g} s and was killed"
+        elif place.job is not None and time.monotonic() - place.since > place.job.limit:
+            cause = f"it ran longer than its time limit of {place.job.limit:g} s and was killed"
+            place.job.limit *= place.job.task.growth
         else:
             return
         job = self._release(place) if place.job is not None else None

@@ -14,6 +14,9 @@ from typing import Any
 
 from lammps_dpgen.errors import ExecutionError
 
+#: What runs tasks.
+WORKER = "lammps_dpgen.execution.worker"
+
 _READ_SIZE = 1 << 16
 
 
@@ -26,6 +29,8 @@ class WorkerProcess:
         Of the process.
     name
         Last argument of its command line, so that `ps` shows whose it is.
+    module
+        What the process runs: something that reads and writes JSON lines.
 
     Raises
     ------
@@ -33,10 +38,10 @@ class WorkerProcess:
         The process could not be started.
     """
 
-    def __init__(self, environment: Mapping[str, str], name: str) -> None:
+    def __init__(self, environment: Mapping[str, str], name: str, module: str = WORKER) -> None:
         # What Python itself says while it starts; once a task runs, its output goes to the task's log.
         self._start_log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in kill()
-        command = [sys.executable, "-m", "lammps_dpgen.execution.worker", name]
+        command = [sys.executable, "-m", module, name]
         try:
             self._process = subprocess.Popen(
                 command,

@@ -61,7 +61,7 @@ def bootstrap(config: BootstrapConfig, *, progress: View | None = None) -> Gener
         if newest is not None:
             link_generation(run, newest)
             return newest
-        with label_executor(config) as labels, training_executor(config) as trainings:
+        with label_executor(config, run) as labels, training_executor(config, run) as trainings:
             view = None if progress is None else RecordingView(progress, run, "bootstrap")
             first = Bootstrap(config, run, ledger, Logbook(ledger, journal), view)
             return first.make(labels, trainings)

@@ -73,7 +73,7 @@ def label_file(
         interrupts.watched(run),
         Ledger.open(run.ledger, config_hash=config.config_hash()) as ledger,
         Journal(run.journal) as journal,
-        label_executor(config) as executor,
+        label_executor(config, run) as executor,
     ):
         return _FileRun(frames, config, run, ledger, Logbook(ledger, journal), view).make(executor, retry_failed)
 

@@ -179,6 +179,7 @@ class _Ensemble:
             folder=self._run.training_of(job.generation, job.index),
             timeout=self._config.trainer.timeout,
             retries=self._config.trainer.retries,
+            growth=self._config.trainer.timeout_growth,
             keep_folder=True,
         )
         self._open[task.id] = (job, rejected)

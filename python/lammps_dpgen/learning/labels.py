@@ -116,6 +116,7 @@ def _task(frame: Frame, labeler: LabelerSection, scratch: Path) -> Task:
         folder=scratch / frame.hash[:16],
         timeout=labeler.timeout,
         retries=labeler.retries,
+        growth=labeler.timeout_growth,
     )
 
 

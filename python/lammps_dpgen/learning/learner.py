@@ -81,8 +81,8 @@ class Learner:
         self._failed_batches = 0
 
     def __enter__(self) -> Learner:
-        self._labels = self._stack.enter_context(label_executor(self.config))
-        self._trainings = self._stack.enter_context(training_executor(self.config))
+        self._labels = self._stack.enter_context(label_executor(self.config, self.run))
+        self._trainings = self._stack.enter_context(training_executor(self.config, self.run))
         return self
 
     def __exit__(self, *error: object) -> None:

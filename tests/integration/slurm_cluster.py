@@ -1,0 +1,173 @@
+"""A real Slurm of two nodes on this machine's loopback interface, for tests; it needs root, and Debian's slurm-wlm and munge.
+
+Everything of it is in one folder: keys, state, logs. Each daemon is ended by its own process id.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+TEMPLATE = Path(__file__).parent / "slurm.conf.in"
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol")
+NODES = ("n1", "n2")
+#: Seconds for the cluster to come up, or for what it is asked to do.
+PATIENCE = 60.0
+
+
+def what_is_missing() -> str:
+    """Return why there can be no cluster on this machine; empty if there can."""
+    if os.geteuid() != 0:
+        return "a Slurm of the tests needs root: slurmd starts jobs in the name of others"
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+    missing = [name for name in PROGRAMS if shutil.which(name, path=path) is None]
+    return f"no {', '.join(missing)}; install them with 'apt-get install slurm-wlm munge'" if missing else ""
+
+
+class SlurmCluster:
+    """The daemons and the configuration of the cluster.
+
+    Parameters
+    ----------
+    folder
+        For all its files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._daemons: dict[str, subprocess.Popen[bytes]] = {}
+        for name in ("state", "run", "log", "munge", *(f"spool/{node}" for node in NODES)):
+            (folder / name).mkdir(parents=True)
+        (folder / "munge" / "key").write_bytes(os.urandom(128))
+        (folder / "munge" / "key").chmod(0o400)
+        self.conf = folder / "slurm.conf"
+        ports = _free_ports(3)
+        names = {"FOLDER": str(folder), "HOST": socket.gethostname(), "CONTROL": ports[0], "N1": ports[1], "N2": ports[2]}
+        text = TEMPLATE.read_text()
+        for name, value in names.items():
+            text = text.replace(f"@{name}@", str(value))
+        self.conf.write_text(text)
+
+    @property
+    def env(self) -> dict[str, str]:
+        """What a program needs to speak to this cluster."""
+        return {"SLURM_CONF": str(self.conf)}
+
+    def start(self) -> None:
+        """Start the daemons and wait until both nodes take jobs."""
+        munge = self.folder / "munge"
+        self._daemon(
+            "munged", "munged", "--foreground", "--force", f"--socket={munge / 'socket'}", f"--key-file={munge / 'key'}",
+            f"--pid-file={munge / 'pid'}", f"--log-file={munge / 'log'}", f"--seed-file={munge / 'seed'}",
+        )  # fmt: skip
+        self._until(lambda: (munge / "socket").exists(), "munged")
+        self._daemon("slurmctld", "slurmctld", "-D")
+        for node in NODES:
+            self.revive(node)
+        self._until(lambda: self.ask("sinfo", "-h", "-o", "%T %D").split() == ["idle", "2"], "two idle nodes")
+
+    def stop(self) -> None:
+        """End all daemons and every job that is left."""
+        for name in (*NODES, "slurmctld", "munged"):
+            self._end(name, signal.SIGKILL if name in NODES else signal.SIGTERM)
+
+    def ask(self, *command: str) -> str:
+        """Return what a program of Slurm's says."""
+        env = {**os.environ, **self.env}
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=PATIENCE, check=False).stdout
+
+    def jobs(self) -> dict[str, str]:
+        """Return the jobs that are queued or running, and their state."""
+        rows = (line.split() for line in self.ask("squeue", "-h", "-o", "%i %T").splitlines())
+        return {row[0]: row[1] for row in rows}
+
+    def node_of(self, job: str) -> str:
+        """Return the node on which a job runs."""
+        return self.ask("squeue", "-h", "-j", job, "-o", "%N").strip()
+
+    def states(self) -> list[str]:
+        """Return in which state every job has ended."""
+        path = self.folder / "log" / "jobcomp"
+        words = path.read_text().split() if path.exists() else []
+        return [word.partition("=")[2] for word in words if word.startswith("JobState=")]
+
+    def kill(self, node: str) -> None:
+        """Let a node die: its daemon and all that runs on it, at once."""
+        self._end(node, signal.SIGKILL)
+
+    def revive(self, node: str) -> None:
+        """Start the daemon of a node."""
+        self._daemon(node, "slurmd", "-D", "-N", node)
+
+    def _daemon(self, name: str, *command: str) -> None:
+        env = {**os.environ, **self.env, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
+        with (self.folder / "log" / f"{name}.out").open("ab") as out:
+            self._daemons[name] = subprocess.Popen(
+                command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=self.folder, start_new_session=True
+            )
+
+    def _end(self, name: str, number: signal.Signals) -> None:
+        daemon = self._daemons.pop(name, None)
+        if daemon is None:
+            return
+        # A step's daemon leaves its parent: it is known by its node in its name.
+        steps = [one for one in psutil.process_iter(["name", "cmdline"]) if name in NODES and self._is_step(one, name)]
+        victims = [one for step in steps for one in [step, *step.children(recursive=True)]]
+        daemon.send_signal(number)
+        for victim in victims:
+            with suppress(psutil.Error):
+                victim.kill()
+        try:
+            daemon.wait(10.0)
+        except subprocess.TimeoutExpired:
+            daemon.kill()
+            daemon.wait()
+
+    def _is_step(self, process: psutil.Process, node: str) -> bool:
+        """Tell whether a process is the daemon of a job's step on a node of this cluster."""
+        if process.info["name"] != "slurmstepd":
+            return False
+        with suppress(psutil.Error):
+            return process.environ().get("SLURM_CONF") == str(self.conf) and self._spool(process) == node
+        return False
+
+    def _spool(self, process: psutil.Process) -> str:
+        for node in NODES:
+            marker = str(self.folder / "spool" / node)
+            if any(marker in file.path for file in process.open_files()) or marker in (process.cwd() or ""):
+                return node
+        return ""
+
+    @staticmethod
+    def _until(condition: object, what: str) -> None:
+        assert callable(condition)
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            if condition():
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"Slurm: waited in vain for {what}")
+
+
+def _free_ports(number: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(number)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [int(one.getsockname()[1]) for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def environment(cluster: SlurmCluster, base: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment in which programs use the cluster."""
+    return {**base, **cluster.env}
