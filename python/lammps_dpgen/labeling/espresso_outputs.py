@@ -28,9 +28,9 @@ _NUMBER = r"([-+.\dEeDd]+)"
 _ACCURACY = re.compile(rf"estimated scf accuracy\s*<\s*{_NUMBER}")
 _THRESHOLD = re.compile(rf"scf convergence threshold\s*=\s*{_NUMBER}")
 _FRAME = re.compile(r"[%\s]+")
+_ADVICE = "raise max_iterations, or change mixing_beta"
 #: Lines that say why pw.x stopped, the most telling ones first.
 _COMPLAINTS = (
-    r"convergence NOT achieved",
     r"Error in routine|Error condition encountered",
     r"No space left on device|Disk quota exceeded",
     r"[Oo]ut of memory|oom-kill|slurmstepd|Cannot allocate memory",
@@ -95,10 +95,7 @@ def read_output(folder: Path, cell: GroupedCell) -> EspressoOutput:
         )
     starts = _START.findall(text)
     if len(starts) > 1:
-        raise LabelError(
-            f"the command started {len(starts)} copies of pw.x on one process each, and not one on {len(starts)}: the "
-            f"launcher belongs to another MPI than pw.x. Name the launcher of pw.x's own MPI with its path; see {path}"
-        )
+        raise LabelError(f"pw.x gave no result: {complaint(folder)}; see {path}")
     _refuse_unconverged(text, path)
     if "JOB DONE" not in text:
         raise LabelError(f"pw.x gave no result: {path} breaks off before its end; {complaint(folder)}")
@@ -110,6 +107,14 @@ def read_output(folder: Path, cell: GroupedCell) -> EspressoOutput:
 def complaint(folder: Path) -> str:
     """Return pw.x's own words about what went wrong, in one line; its last words where none of them complains."""
     lines = [line for name in (OUTPUT, ERRORS) for line in plain_lines(folder / name, _FRAME)]
+    copies = sum(_START.match(line) is not None for line in lines)
+    if copies > 1:
+        return (
+            f"the command started {copies} copies of pw.x on one process each, and not one on {copies}: the launcher "
+            "belongs to another MPI than pw.x. Name the launcher of pw.x's own MPI with its path"
+        )
+    if found := next((line for line in lines if "convergence NOT achieved" in line), None):
+        return f"it did not converge ({found}); {_ADVICE}"
     for pattern in _COMPLAINTS:
         for number, line in enumerate(lines):
             if re.search(pattern, line):
@@ -119,9 +124,8 @@ def complaint(folder: Path) -> str:
 
 def _refuse_unconverged(text: str, path: Path) -> None:
     """Refuse a run that does not say it converged, or whose last step says otherwise."""
-    advice = f"raise max_iterations, or change mixing_beta; see {path}"
-    if found := re.search(r"convergence NOT achieved after\s+(\d+) iterations", text):
-        raise LabelError(f"pw.x did not converge in {found[1]} electronic steps; {advice}")
+    if "convergence NOT achieved" in text:
+        raise LabelError(f"pw.x: {complaint(path.parent)}; see {path}")
     if "JOB DONE" not in text:
         return  # broken off, which is told elsewhere
     reached = re.search(r"convergence has been achieved in\s+(\d+) iterations", text)
@@ -132,7 +136,7 @@ def _refuse_unconverged(text: str, path: Path) -> None:
     if not last <= wanted:
         raise LabelError(
             f"pw.x did not converge: the estimated error of the energy is {last * Rydberg:.1g} eV, the threshold is "
-            f"{wanted * Rydberg:.1g} eV; {advice}"
+            f"{wanted * Rydberg:.1g} eV; {_ADVICE}; see {path}"
         )
     step = text[text.rindex("iteration #") :] if "iteration #" in text else ""
     if found := re.search(r"c_bands:\s+(\d+) eigenvalues not converged", step):
