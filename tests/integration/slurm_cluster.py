@@ -1,4 +1,4 @@
-"""A real Slurm of two nodes on this machine's loopback interface, for tests; it needs root, and Debian's slurm-wlm and munge.
+"""A real Slurm of two nodes on this machine's loopback interface, for tests: needs root, slurm-wlm and munge.
 
 Everything of it is in one folder: keys, state, logs. Each daemon is ended by its own process id.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-TEMPLATE = Path(__file__).parent / "slurm.conf.in"
+TEMPLATE = Path(__file__).parent / "slurm.conf.template"
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol")
 NODES = ("n1", "n2")
 #: Seconds for the cluster to come up, or for what it is asked to do.
@@ -51,7 +51,13 @@ class SlurmCluster:
         (folder / "munge" / "key").chmod(0o400)
         self.conf = folder / "slurm.conf"
         ports = _free_ports(3)
-        names = {"FOLDER": str(folder), "HOST": socket.gethostname(), "CONTROL": ports[0], "N1": ports[1], "N2": ports[2]}
+        names = {
+            "FOLDER": str(folder),
+            "HOST": socket.gethostname(),
+            "CONTROL": ports[0],
+            "N1": ports[1],
+            "N2": ports[2],
+        }
         text = TEMPLATE.read_text()
         for name, value in names.items():
             text = text.replace(f"@{name}@", str(value))
@@ -66,7 +72,8 @@ class SlurmCluster:
         """Start the daemons and wait until both nodes take jobs."""
         munge = self.folder / "munge"
         self._daemon(
-            "munged", "munged", "--foreground", "--force", f"--socket={munge / 'socket'}", f"--key-file={munge / 'key'}",
+            "munged", "munged", "--foreground", "--force", f"--socket={munge / 'socket'}",
+            f"--key-file={munge / 'key'}",
             f"--pid-file={munge / 'pid'}", f"--log-file={munge / 'log'}", f"--seed-file={munge / 'seed'}",
         )  # fmt: skip
         self._until(lambda: (munge / "socket").exists(), "munged")
@@ -112,7 +119,13 @@ class SlurmCluster:
         env = {**os.environ, **self.env, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
         with (self.folder / "log" / f"{name}.out").open("ab") as out:
             self._daemons[name] = subprocess.Popen(
-                command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=self.folder, start_new_session=True
+                command,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                cwd=self.folder,
+                start_new_session=True,
             )
 
     def _end(self, name: str, number: signal.Signals) -> None:

@@ -1,0 +1,329 @@
+"""Labels and trainings as jobs of a real Slurm, through Parsl and dpdispatcher, and all that can happen to them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+from ase.build import bulk
+from ase.io import read, write
+from learning_runs import BASE, LABELER, STRUCTURES, Work, ase_labeler
+from slurm_cluster import SlurmCluster, environment, what_is_missing
+
+from conftest import BIN, start
+from lammps_dpgen.errors import ExecutionError
+from lammps_dpgen.execution.base import Outcome, Task
+from lammps_dpgen.execution.cluster import ClusterExecutor
+from lammps_dpgen.execution.sites import Site
+from lammps_dpgen.store.ledger import Ledger
+
+pytestmark = pytest.mark.slurm
+LIMIT = 90.0
+#: A pool of this cluster; what makes a test wait is short.
+POOL: dict[str, Any] = {
+    "provider": "slurm",
+    "jobs": 2,
+    "cores": 1,
+    "partition": "main",
+    "walltime": "10min",
+    "idle": 60,
+}
+QUICK: dict[str, Any] = {"heartbeat": 1, "poll": 2, "address": "127.0.0.1"}
+TIMES: dict[str, Any] = {"timeout": "5min"}
+
+
+def until(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"waited in vain for {what}")
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
+    missing = what_is_missing()
+    if not missing:
+        absent = [name for name in ("parsl", "dpdispatcher") if importlib.util.find_spec(name) is None]
+        missing = f"no {', '.join(absent)}; pip install '.[parsl,dpdispatcher]'" if absent else ""
+    if missing:
+        pytest.skip(missing)
+    made = SlurmCluster(tmp_path_factory.mktemp("slurm"))
+    before = os.environ.get("SLURM_CONF")
+    try:
+        made.start()
+        os.environ["SLURM_CONF"] = str(made.conf)
+        yield made
+    finally:
+        made.stop()
+        os.environ.pop("SLURM_CONF", None)
+        if before is not None:
+            os.environ["SLURM_CONF"] = before
+
+
+@pytest.fixture
+def work(tmp_path: Path, cluster: SlurmCluster, clean_env: dict[str, str]) -> Work:
+    return Work(tmp_path, environment(cluster, clean_env))
+
+
+class Pool:
+    """An executor, and tasks for it."""
+
+    def __init__(self, executor: ClusterExecutor, folder: Path) -> None:
+        self.executor, self.folder = executor, folder
+        self.outcomes: dict[str, Outcome] = {}
+
+    def submit(self, name: str, call: str = "Arithmetic.add", **more: Any) -> Path:
+        """Submit a task; return its folder."""
+        service, method = call.split(".")
+        payload = more.pop("payload", {"a": 1.0})
+        folder = self.folder / "scratch" / name
+        task = Task(name, f"worker_services:{service}", more.pop("settings", {}), method, payload, folder, **more)
+        self.executor.submit(task)
+        return folder
+
+    def look(self) -> None:
+        for outcome in self.executor.poll():
+            assert outcome.task.id not in self.outcomes, "a task ended twice"
+            self.outcomes[outcome.task.id] = outcome
+
+    def wait(self, *names: str) -> list[Outcome]:
+        def ended() -> bool:
+            self.look()
+            return set(names) <= set(self.outcomes)
+
+        until(ended, f"the end of {', '.join(names)}")
+        return [self.outcomes[name] for name in names]
+
+    def wait_for_file(self, path: Path) -> None:
+        def there() -> bool:
+            self.look()
+            return path.exists()
+
+        until(there, str(path))
+
+
+@pytest.fixture(autouse=True)
+def services(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks find the services of the unit tests, on whatever node they run."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent.parent / "python"))
+
+
+def parsl_engine(**change: Any) -> dict[str, Any]:
+    values = {"jobs": 2, "nodes": 1, "cores": 1, "tasks": 1, "walltime": 600.0, "task_limit": 120.0, "idle": 60.0}
+    site = Site(**{"provider": "slurm", "partition": "main", **values, **change})
+    return {"engine": "parsl", "site": site.to_json(), "threads": 1, "poll": 1.0, "address": "127.0.0.1"}
+
+
+def dpdispatcher_engine(batch_type: str) -> dict[str, Any]:
+    machine = {"batch_type": batch_type, "context_type": "LocalContext", "local_root": "./", "remote_root": "/nowhere"}
+    resources = {"number_node": 1, "cpu_per_node": 1, "gpu_per_node": 0, "queue_name": "main", "group_size": 5}
+    return {"engine": "dpdispatcher", "machine": machine, "resources": resources, "poll": 1.0}
+
+
+def pids_in(path: Path) -> list[int]:
+    return [int(word) for word in path.read_text().split()]
+
+
+def works(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def job_of(path: Path) -> str:
+    """Return the job in which the task runs that wrote its process number into a file."""
+    return psutil.Process(pids_in(path)[0]).environ()["SLURM_JOB_ID"]
+
+
+class TestParsl:
+    def test_jobs_that_are_lost(self, cluster: SlurmCluster, tmp_path: Path) -> None:
+        """scancel, the end of the walltime and a dead node cost an attempt; a label that hangs is ended in time."""
+        marks = {name: tmp_path / f"{name}.pids" for name in ("cancelled", "walltime", "node")}
+        with ClusterExecutor(parsl_engine(), tmp_path / "x", name="labels", heartbeat=1.0) as executor:
+            pool = Pool(executor, tmp_path)
+            pool.submit(
+                "hangs", "Trouble.hang", payload={"pids": str(tmp_path / "h")}, timeout=2.0, retries=1, growth=1.5
+            )
+            folder = pool.submit("fails", "Trouble.fail", retries=1)
+            hangs, fails = pool.wait("hangs", "fails")
+            assert hangs.error == "it ran longer than its time limit of 3 s and was killed"
+            assert (hangs.attempts, hangs.value) == (2, None)
+            assert hangs.seconds > 5.0  # 2 s, then 3 s
+            assert not any(works(pid) for pid in pids_in(tmp_path / "h"))
+            assert fails.error == "the reference did not converge in 100 iterations"
+            assert fails.log is not None
+            assert "words for the log" in (folder / "task.log").read_text()
+
+            for name, mark in marks.items():
+                pool.submit(name, "Trouble.hang_or_answer", payload={"pids": str(mark)}, timeout=100.0)
+                pool.wait_for_file(mark)
+                job = job_of(mark)
+                if name == "cancelled":
+                    cluster.ask("scancel", job)
+                elif name == "walltime":
+                    cluster.ask("scontrol", "update", f"JobId={job}", "EndTime=now")
+                else:
+                    dead = cluster.node_of(job)
+                    cluster.kill(dead)
+                [outcome] = pool.wait(name)
+                assert outcome.error is None
+                assert outcome.attempts == 2
+            cluster.revive(dead)
+        assert not cluster.jobs()
+        assert Counter(cluster.states())["NODE_FAIL"] == 1
+        assert not list((tmp_path / "x" / "sessions").iterdir())
+        assert sorted(path.name for path in (tmp_path / "scratch").iterdir()) == ["fails", "hangs"]
+
+    def test_refusal(self, cluster: SlurmCluster, tmp_path: Path) -> None:
+        """A scheduler that refuses is told at once, in its own words."""
+        engine = parsl_engine(partition="nosuch")
+        with ClusterExecutor(engine, tmp_path / "x", name="labels", heartbeat=1.0) as executor:
+            pool = Pool(executor, tmp_path)
+            pool.submit("one")
+            with pytest.raises(ExecutionError, match=r"labels: the scheduler refuses .* invalid partition"):
+                pool.wait("one")
+
+    def test_labels_and_trainings(self, cluster: SlurmCluster, work: Work) -> None:
+        """Generation 0, its labels in one pool and its trainings in another; no job is left."""
+        pools = {"labels": POOL, "training": {**POOL, "jobs": 1, "cores": 2, "tasks": 2}}
+        config = {**BASE, "labeler": {**LABELER, **TIMES}, "trainer": {**BASE["trainer"], **TIMES}}
+        config["trainer"]["settings"] = {**BASE["trainer"]["settings"], "numb_steps": 20, "disp_freq": 10}
+        config |= {"structures": STRUCTURES, "execution": {"engine": "parsl", **pools, **QUICK}}
+        (work.folder / "boot.yaml").write_text(yaml.safe_dump(config))
+        before = len(cluster.states())
+        start([BIN / "lammps-dpgen", "bootstrap", "boot.yaml"], work.folder, work.env, 300, True)
+        with work.ledger() as ledger:
+            [generation] = ledger.generations()
+            assert generation.n_labels == ledger.counts().labels == STRUCTURES[0]["number"]
+        assert set(work.label_log().values()) == {1}
+        assert len(cluster.states()) - before >= 2
+        assert not cluster.jobs()
+        assert not list(work.run.labels.glob("*"))
+        assert not work.processes()
+
+    def test_kill_and_start_again(self, cluster: SlurmCluster, work: Work) -> None:
+        """``kill -9`` of the controller and all that it started here: running labels are found again, none twice."""
+        labeler = ase_labeler(work, "time.sleep(3.0)", log_file="labels.log", **TIMES)
+        images = [bulk("Al", cubic=True) for _ in range(6)]
+        for index, atoms in enumerate(images):
+            atoms.rattle(0.05, seed=index)
+        write(work.folder / "frames.extxyz", images, format="extxyz")
+        execution = {"engine": "parsl", "labels": POOL, **QUICK}
+        (work.folder / "x.yaml").write_text(yaml.safe_dump({"labeler": labeler, "execution": execution}))
+        words = [str(BIN / "lammps-dpgen"), "label", "frames.extxyz", "--config", "x.yaml", "--run-folder", "run"]
+        nowhere = subprocess.DEVNULL
+        process = subprocess.Popen(words, cwd=work.folder, env=work.env, stdout=nowhere, stderr=nowhere)
+        until(work.label_log, "the first label")
+        running = cluster.jobs()
+        assert running
+        broker = [one for one in psutil.Process(process.pid).children() if "broker" in " ".join(one.cmdline())]
+        for one in [psutil.Process(process.pid), *broker]:
+            one.kill()
+        process.wait()
+        run = start(words, work.folder, work.env, 300, True)
+        assert "6 of 6 frames labelled" in run.output
+        assert len(read(work.folder / "frames-labelled.extxyz", index=":")) == 6
+        assert len(work.label_log()) == 6
+        assert set(work.label_log().values()) == {1}, "a label was paid twice"
+        with Ledger.open(work.run.ledger, config_hash=None) as ledger:
+            assert ledger.counts().labels == 6
+        assert not cluster.jobs()
+        until(lambda: not work.processes(), "the end of all processes", 20.0)
+
+
+class TestDpdispatcher:
+    @pytest.mark.parametrize("batch_type", ["Slurm", "Shell"])
+    def test_jobs(self, cluster: SlurmCluster, tmp_path: Path, batch_type: str) -> None:
+        """A good task, one that fails, and one whose job is killed once: one scheduler job each."""
+        mark = tmp_path / "pids"
+        engine = dpdispatcher_engine(batch_type)
+        with ClusterExecutor(engine, tmp_path / "x", name="labels", heartbeat=1.0) as executor:
+            pool = Pool(executor, tmp_path)
+            pool.submit("good", payload={"a": 2.0})
+            pool.submit("fails", "Trouble.fail", retries=1)
+            good, fails = pool.wait("good", "fails")
+            assert good.value is not None
+            assert good.value["sum"] == 2.0
+            assert (fails.error, fails.attempts) == ("the reference did not converge in 100 iterations", 2)
+            if batch_type == "Slurm":
+                pool.submit("cancelled", "Trouble.hang_or_answer", payload={"pids": str(mark)})
+                pool.wait_for_file(mark)
+                cluster.ask("scancel", job_of(mark))
+                [cancelled] = pool.wait("cancelled")
+                assert (cancelled.error, cancelled.attempts) == (None, 2)
+        assert not cluster.jobs()
+        assert not (Path.cwd() / "dpdispatcher.log").exists()
+
+    def test_controller_dies(self, cluster: SlurmCluster, tmp_path: Path) -> None:
+        """Jobs that an earlier controller submitted are found queued, in work or done; none is submitted twice."""
+        program = tmp_path / "controller.py"
+        engine, box = dpdispatcher_engine("Slurm"), tmp_path / "x"
+        program.write_text(
+            "import json, sys, time\n"
+            "from pathlib import Path\n"
+            f"sys.path[:] = {sys.path!r}\n"
+            "from lammps_dpgen.execution.base import Task\n"
+            "from lammps_dpgen.execution.cluster import ClusterExecutor\n"
+            f"executor = ClusterExecutor({engine!r}, Path({str(box)!r}), name='labels', heartbeat=1.0)\n"
+            "for i in range(6):\n"
+            f"    folder = Path({str(tmp_path)!r}) / 'scratch' / str(i)\n"
+            "    service = 'lammps_dpgen.labeling.service:LabelService'\n"
+            f"    payload = json.loads(Path({str(tmp_path / 'payload')!r}).read_text())[i]\n"
+            f"    settings = json.loads(Path({str(tmp_path / 'settings')!r}).read_text())\n"
+            "    executor.submit(Task(str(i), service, settings, 'label', payload, folder))\n"
+            "done = 0\n"
+            "while executor.open_tasks:\n"
+            "    done += len(executor.poll())\n"
+            "    time.sleep(0.05)\n"
+            "executor.close()\n"
+            "print(done, 'done')\n"
+        )
+        self._prepare(tmp_path)
+        env = {**os.environ}
+        process = subprocess.Popen([sys.executable, program], env=env, cwd=tmp_path)
+        log = tmp_path / "labels.log"
+        until(log.exists, "the first label")
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        n_jobs = len(cluster.jobs()) + len(cluster.states())
+        run = start([sys.executable, program], tmp_path, env, 120, True)
+        assert "6 done" in run.output
+        lines = [line.split()[0] for line in log.read_text().splitlines()]
+        assert len(lines) == len(set(lines)) == 6
+        assert len(cluster.states()) == n_jobs, "a job was submitted twice"
+        assert not cluster.jobs()
+
+    @staticmethod
+    def _prepare(folder: Path) -> None:
+        """Write six frames to label, and the settings of a labeler that takes a second for each."""
+        from lammps_dpgen.frame import Frame
+
+        (folder / "slow_emt.py").write_text(
+            "import time\nfrom ase.calculators.emt import EMT\n\nclass Slow(EMT):\n"
+            "    def calculate(self, *args, **kw):\n        time.sleep(1.0)\n        super().calculate(*args, **kw)\n"
+        )
+        payloads = []
+        for index in range(6):
+            atoms = bulk("Al", cubic=True)
+            atoms.rattle(0.05, seed=index)
+            payloads.append({"frame": Frame.from_ase(atoms).to_json()})
+        (folder / "payload").write_text(json.dumps(payloads))
+        settings = {
+            "name": "ase",
+            "settings": {"calculator": "slow_emt:Slow", "trial": False},
+            "log_file": "labels.log",
+        }
+        settings["log_file"] = str(folder / "labels.log")
+        (folder / "settings").write_text(json.dumps(settings))
