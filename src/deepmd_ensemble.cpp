@@ -94,6 +94,11 @@ DeepmdEnsemble::DeepmdEnsemble(const std::vector<std::string> &paths, const Ense
 
 DeepmdEnsemble::~DeepmdEnsemble() = default;
 
+std::string DeepmdEnsemble::kernel() const
+{
+  return reason_.empty() ? "DeePMD-kit's C API" : "DeePMD-kit's C API, because " + reason_;
+}
+
 int DeepmdEnsemble::n_models() const
 {
   return static_cast<int>(models_->models.size());

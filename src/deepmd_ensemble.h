@@ -19,11 +19,14 @@ class DeepmdEnsemble : public Ensemble {
                 PerAtom *per_atom = nullptr) override;
   void evaluate_frame(int model, int n_atoms, const double *positions, const int *types, const double *cell,
                       Prediction &out) override;
-  std::string kernel() const override { return "DeePMD-kit's C API"; }
+  std::string kernel() const override;
+  /// Says in kernel() why nothing faster is used.
+  void explain(const std::string &reason) { reason_ = reason; }
 
  private:
   struct Models;    // hides the C API's types
   std::unique_ptr<Models> models_;
+  std::string reason_;
 };
 
 }    // namespace dpgen

@@ -3,6 +3,7 @@
 #include "analytic_ensemble.h"
 #include "deepmd_ensemble.h"
 #include "errors.h"
+#include "native/native_ensemble.h"
 #include "sha256.h"
 
 #include <fstream>
@@ -31,6 +32,30 @@ void add_mean(const PerAtom &one, int n_models, PerAtom &mean)
   mean.virials.resize(one.virials.size());
   for (std::size_t k = 0; k < one.energies.size(); ++k) mean.energies[k] += one.energies[k] / n_models;
   for (std::size_t k = 0; k < one.virials.size(); ++k) mean.virials[k] += one.virials[k] / n_models;
+}
+
+// The native kernel after it has shown on a frame that it agrees with DeePMD-kit, or DeePMD-kit with the reason why
+// not.
+std::unique_ptr<Ensemble> load_deep_potentials(const std::vector<std::string> &paths, const EnsembleOptions &options)
+{
+  if (options.kernel == Kernel::deepmd) return std::make_unique<DeepmdEnsemble>(paths, options);
+  std::string reason;
+  std::unique_ptr<native::NativeEnsemble> own;
+  try {
+    own = std::make_unique<native::NativeEnsemble>(paths, options.precision);
+  } catch (const ModelError &error) {
+    if (options.kernel == Kernel::native) throw;
+    reason = error.what();
+  }
+  auto reference = std::make_unique<DeepmdEnsemble>(paths, options);
+  if (own) {
+    if (own->type_map() != reference->type_map()) reason = "the converted models have another type map";
+    else reason = native::judge(native::compare_on_test_frame(*own, *reference), options.precision);
+    if (reason.empty()) return own;
+    if (options.kernel == Kernel::native) throw ModelError("the native kernel cannot be used: " + reason);
+  }
+  reference->explain(reason);
+  return reference;
 }
 
 }    // namespace
@@ -71,7 +96,7 @@ std::unique_ptr<Ensemble> load_ensemble(const std::vector<std::string> &paths, c
     if (!std::ifstream(path)) throw ModelError("model file '" + path + "' cannot be read");
     if (AnalyticEnsemble::recognises(path)) ++n_analytic;
   }
-  if (n_analytic == 0) return std::make_unique<DeepmdEnsemble>(paths, options);
+  if (n_analytic == 0) return load_deep_potentials(paths, options);
   if (n_analytic == static_cast<int>(paths.size())) return std::make_unique<AnalyticEnsemble>(paths);
   throw ModelError("analytic and DeePMD models cannot be mixed in one ensemble");
 }

@@ -4,6 +4,7 @@
 #include "errors.h"
 #include "joined_ensemble.h"
 
+#include <map>
 #include <optional>
 
 namespace py = pybind11;
@@ -11,11 +12,22 @@ namespace py = pybind11;
 namespace {
 
 std::shared_ptr<dpgen::Ensemble> load(const std::vector<std::string> &paths, const std::vector<std::string> &hints,
-                                      int device, int min_models)
+                                      int device, int min_models, const std::string &kernel,
+                                      const std::string &precision)
 {
+  const std::map<std::string, dpgen::Kernel> kernels = {
+      {"auto", dpgen::Kernel::automatic}, {"native", dpgen::Kernel::native}, {"deepmd", dpgen::Kernel::deepmd}};
+  const std::map<std::string, dpgen::Precision> precisions = {{"double", dpgen::Precision::fp64},
+                                                              {"single", dpgen::Precision::fp32}};
+  if (kernels.count(kernel) == 0)
+    throw dpgen::InputError("kernel is '" + kernel + "'; it can be auto, native or deepmd");
+  if (precisions.count(precision) == 0)
+    throw dpgen::InputError("precision is '" + precision + "'; it can be double or single");
   dpgen::EnsembleOptions options;
   options.device = device;
   options.library_hints = hints;
+  options.kernel = kernels.at(kernel);
+  options.precision = precisions.at(precision);
   return dpgen::load_ensemble(paths, options, min_models);
 }
 
@@ -35,13 +47,14 @@ py::tuple evaluate(dpgen::Ensemble &ensemble, const IntArray &types, const Array
                               " is outside the type map");
   Array energies(n_models), forces({n_models, n_atoms, py::ssize_t(3)}),
       virials({n_models, py::ssize_t(3), py::ssize_t(3)});
-  dpgen::Prediction prediction;
+  std::vector<dpgen::Prediction> predictions;
+  {
+    py::gil_scoped_release release;
+    ensemble.evaluate_frame_all(static_cast<int>(n_models), static_cast<int>(n_atoms), positions.data(), types.data(),
+                                cell ? cell->data() : nullptr, predictions);
+  }
   for (py::ssize_t m = 0; m < n_models; ++m) {
-    {
-      py::gil_scoped_release release;
-      ensemble.evaluate_frame(static_cast<int>(m), static_cast<int>(n_atoms), positions.data(), types.data(),
-                              cell ? cell->data() : nullptr, prediction);
-    }
+    const dpgen::Prediction &prediction = predictions[m];
     energies.mutable_data()[m] = prediction.energy;
     std::copy_n(prediction.forces.data(), 3 * n_atoms, forces.mutable_data() + 3 * n_atoms * m);
     std::copy_n(prediction.virial.data(), 9, virials.mutable_data() + 9 * m);
@@ -59,6 +72,7 @@ void bind_ensemble(py::module_ &module)
       .def_property_readonly("cutoff", &dpgen::Ensemble::cutoff, "Å")
       .def_property_readonly("type_map", &dpgen::Ensemble::type_map)
       .def_property_readonly("hashes", &dpgen::Ensemble::hashes, "SHA-256 of the model files")
+      .def_property_readonly("kernel", &dpgen::Ensemble::kernel, "which code evaluates the models, and why")
       .def_property_readonly("paths", &dpgen::Ensemble::paths)
       .def("evaluate", &evaluate, py::arg("types"), py::arg("positions"), py::arg("cell") = py::none(),
            py::arg("n_models") = py::none(),
@@ -79,5 +93,6 @@ void bind_ensemble(py::module_ &module)
       py::arg("parts"), "All models of several ensembles, which stay loaded once.");
   module.def("load_ensemble", &load, py::call_guard<py::gil_scoped_release>(), py::arg("paths"),
              py::arg("library_hints") = std::vector<std::string>{}, py::arg("device") = 0, py::arg("min_models") = 2,
+             py::arg("kernel") = "deepmd", py::arg("precision") = "double",
              "Load model files; raises ModelError for files that are no models or do not fit together.");
 }

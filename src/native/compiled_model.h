@@ -1,0 +1,60 @@
+// Models in the form that the inner loops take: embedding nets as splines, matrices packed, numbers in the precision
+// asked for.
+#ifndef DPGEN_NATIVE_COMPILED_MODEL_H
+#define DPGEN_NATIVE_COMPILED_MODEL_H
+
+#include "native/buffer.h"
+#include "native/model.h"
+#include "native/spline.h"
+
+#include <functional>
+
+namespace dpgen::native {
+
+/// A matrix [n_inner][n_columns], packed for Kernels::multiply. Columns are padded with zeros.
+template <typename Real> struct Packed {
+  int n_inner = 0, n_columns = 0;
+  Buffer<Real> data{};
+
+  Packed() = default;
+  Packed(int n_inner, int n_columns, const std::function<double(int, int)> &entry);
+};
+
+template <typename Real> struct CompiledLayer {
+  int n_in = 0, n_out = 0;
+  Activation activation = Activation::linear;
+  int copies = 0;
+  Packed<Real> forward{}, back{};
+  Buffer<Real> bias{}, idt{};
+};
+
+/// What one model does with the atoms of one type.
+template <typename Real> struct CompiledCentre {
+  double average = 0.0, deviation = 1.0;    ///< of s
+  double factor = 0.0, factor_xyz = 0.0;    ///< 1 / (deviation * sum of sel), of s and of directions
+  Packed<Real> spline{}, spline_back{};     ///< from rows on the grid to the four rows of width(), and back
+  std::vector<CompiledLayer<Real>> layers{};
+  Buffer<Real> last{};    ///< weights of the last layer, which has one output
+  double shift = 0.0;     ///< eV
+};
+
+/// All models of an ensemble on one grid.
+template <typename Real> struct CompiledEnsemble {
+  SplineGrid grid{};
+  int row = 0;    ///< length of a row on the grid: each neighbour type has padded(n_basis) numbers
+  int width = 0, axis = 0;
+  std::vector<std::vector<CompiledCentre<Real>>> models{};    ///< [model][type of the centre]
+  std::vector<Model> exact{};                                 ///< as they were trained, for what lies beyond the grid
+
+  /// The models must agree in all but their weights.
+  CompiledEnsemble(const std::vector<Model> &models, const SplineGrid &grid);
+};
+
+/// The coarsest grid on which all embedding nets are right to `tolerance` (relative to their largest value and slope).
+///
+/// Throws ModelError where there is none.
+SplineGrid choose_grid(const std::vector<Model> &models, double tolerance);
+
+}    // namespace dpgen::native
+
+#endif

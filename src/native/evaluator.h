@@ -1,0 +1,29 @@
+// Evaluates all models of an ensemble on the atoms of one rank.
+//
+// Neighbours and geometry are shared. Per centre and neighbour type, sums over neighbours of s, 1 and s x (direction)
+// times the basis functions of a spline are formed once; each model then is a small matrix that turns them into the
+// descriptor's four rows, and everything from there on is products of matrices over blocks of atoms.
+#ifndef DPGEN_NATIVE_EVALUATOR_H
+#define DPGEN_NATIVE_EVALUATOR_H
+
+#include "ensemble.h"
+#include "native/compiled_model.h"
+
+namespace dpgen::native {
+
+/// One precision. Not thread-safe.
+class Evaluator {
+ public:
+  virtual ~Evaluator() = default;
+  /// Evaluates the models numbered in `models`; `out[k]` belongs to `models[k]`. `per_atom` may be null.
+  virtual void evaluate(const AtomsView &atoms, const NeighborView &list, const std::vector<int> &models,
+                        const std::vector<Prediction *> &out, PerAtom *per_atom) = 0;
+  virtual std::string description() const = 0;
+};
+
+/// Throws ModelError for models that the kernel does not cover.
+std::unique_ptr<Evaluator> make_evaluator(const std::vector<Model> &models, Precision precision, double tolerance);
+
+}    // namespace dpgen::native
+
+#endif
