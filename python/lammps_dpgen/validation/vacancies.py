@@ -1,0 +1,111 @@
+"""The property ``vacancies``: what it costs to take an atom out of each inequivalent site."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from ase import Atoms
+
+from lammps_dpgen.validation.base import Findings, Piece, PropertySettings, Result, Row
+from lammps_dpgen.validation.crystal import Crystal
+from lammps_dpgen.validation.defects import (
+    DefectSettings,
+    chemical_potential,
+    defect_crystal,
+    definition,
+    freedoms,
+    inequivalent_sites,
+    reference_crystals,
+    relaxed_defect,
+    repeats,
+)
+from lammps_dpgen.validation.potential import Potential
+
+
+class VacanciesSettings(DefectSettings):
+    """Formation energies of vacancies on all inequivalent sites, relaxed.
+
+    Examples
+    --------
+    >>> VacanciesSettings(repeat=(7, 7, 7), cell="fixed").force
+    0.0001
+    """
+
+
+class VacanciesProperty:
+    """Vacancy formation energies: E_vf = E(supercell without the atom) - E(supercell) + mu.
+
+    mu is the energy per atom of the crystal itself where it has one element, else that of the reference phase of the
+    element taken out.
+    """
+
+    name: ClassVar[str] = "vacancies"
+    version: ClassVar[int] = 1
+    Settings: ClassVar[type[PropertySettings]] = VacanciesSettings
+
+    def __init__(self, settings: VacanciesSettings, crystals: Sequence[Crystal]) -> None:
+        self._settings = settings
+        self._crystals = crystals
+
+    def pieces(self) -> list[Piece]:
+        """Return one piece for each inequivalent site of each crystal.
+
+        Raises
+        ------
+        ConfigError
+            An element of an alloy has no reference phase.
+        """
+        return [piece for crystal in self._crystals for piece in self._pieces_of(crystal)]
+
+    def _pieces_of(self, crystal: Crystal) -> list[Piece]:
+        cell = defect_crystal(crystal, self._settings)
+        sites = inequivalent_sites(cell.atoms)
+        pieces = []
+        for number, (atom, n_equivalent) in enumerate(sites, start=1):
+            element = cell.atoms[atom].symbol
+            subject = crystal.name if len(sites) == 1 else f"{crystal.name} site {number}"
+            note = "" if len(sites) == 1 else f"{element}, {n_equivalent} of {len(cell.atoms)} sites of the cell"
+            pieces.append(
+                Piece(
+                    subject,
+                    {
+                        "crystal": cell.to_json(),
+                        "repeat": list(repeats(cell, self._settings)),
+                        "atom": atom,
+                        "stages": list(freedoms(crystal, self._settings)),
+                        "references": reference_crystals(crystal, [element], self._crystals),
+                        "note": note,
+                    },
+                )
+            )
+        return pieces
+
+    def compute(self, potential: Potential, piece: Piece) -> dict[str, Any]:
+        """Compute the formation energy of one vacancy."""
+        given = piece.payload
+        bulk = potential.crystal(Crystal.from_json(given["crystal"]))
+        host: Atoms = bulk.atoms.repeat(given["repeat"])
+        number: int = given["atom"]
+        defect = host.copy()
+        del defect[number]
+        stages = tuple(given["stages"])
+        relaxed = relaxed_defect(potential, defect, host.positions[number], stages, self._settings.force)
+        mu = chemical_potential(potential, host[number].symbol, bulk, given["references"])
+        return {
+            "energy": relaxed.energy - bulk.energy_per_atom * len(host) + mu,
+            "n_atoms": len(defect),
+        }
+
+    def findings(self, results: Mapping[str, Result]) -> Findings:
+        """Return one row for each site."""
+        return Findings(tuple(self._row(piece, results[piece.name]) for piece in self.pieces()))
+
+    def _row(self, piece: Piece, result: Result) -> Row:
+        given = piece.payload
+        row = Row("Vacancies", piece.name, "E_vf", "eV", failure=result.failure, note=given["note"])
+        if result.value is None:
+            return row
+        told = definition(tuple(given["repeat"]), result.value["n_atoms"], tuple(given["stages"]))
+        return replace(row, value=result.value["energy"], definition=told)
