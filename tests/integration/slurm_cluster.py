@@ -132,9 +132,7 @@ class SlurmCluster:
         daemon = self._daemons.pop(name, None)
         if daemon is None:
             return
-        # A step's daemon leaves its parent: it is known by its node in its name.
-        steps = [one for one in psutil.process_iter(["name", "cmdline"]) if name in NODES and self._is_step(one, name)]
-        victims = [one for step in steps for one in [step, *step.children(recursive=True)]]
+        victims = self._processes_on(name) if name in NODES else []
         daemon.send_signal(number)
         for victim in victims:
             with suppress(psutil.Error):
@@ -145,20 +143,16 @@ class SlurmCluster:
             daemon.kill()
             daemon.wait()
 
-    def _is_step(self, process: psutil.Process, node: str) -> bool:
-        """Tell whether a process is the daemon of a job's step on a node of this cluster."""
-        if process.info["name"] != "slurmstepd":
-            return False
-        with suppress(psutil.Error):
-            return process.environ().get("SLURM_CONF") == str(self.conf) and self._spool(process) == node
-        return False
-
-    def _spool(self, process: psutil.Process) -> str:
-        for node in NODES:
-            marker = str(self.folder / "spool" / node)
-            if any(marker in file.path for file in process.open_files()) or marker in (process.cwd() or ""):
-                return node
-        return ""
+    def _processes_on(self, node: str) -> list[psutil.Process]:
+        """Return what runs on a node: the programs of its jobs, and the daemons of Slurm that have started them."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                env = process.environ()
+                if env.get("SLURM_CONF") == str(self.conf) and env.get("SLURMD_NODENAME") == node:
+                    found.append(process)
+                    found += [one for one in process.parents() if one.name().startswith("slurmstepd")]
+        return found
 
     @staticmethod
     def _until(condition: object, what: str) -> None:

@@ -170,6 +170,11 @@ class ExecutionSettings(Section):
             raise ValueError("machine, the path of a machine.json, belongs to engine dpdispatcher, which needs it")
         return self
 
+    @property
+    def labels_are_jobs(self) -> bool:
+        """Whether labels run as jobs of a cluster."""
+        return self.labels is not None or self.machine is not None
+
 
 def refuse_short_walltime(pool: Pool | None, limit: float, what: str) -> None:
     """Refuse jobs that end before one task has had its time; raises ValueError, which pydantic reports."""

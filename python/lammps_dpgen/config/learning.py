@@ -56,6 +56,17 @@ class Audit(Section):
     """Accurate frames that are labelled beside each batch, as a share of its size (at least one); 0: none."""
 
 
+class LabelBatches(Section):
+    """How much of a batch of labels is waited for, and how many of them may fail."""
+
+    complete: float | None = Field(default=None, gt=0.0, le=1.0)
+    """Share of a batch that has to be labelled before training begins; the rest is trained on in a later generation.
+    Of n frames the share of n is waited for, rounded up: with 0.95 all of fewer than 20. Default: 0.95 where labels
+    are jobs of a cluster, and 1 on this machine, where runs of the same seed are then the same."""
+    max_failed: float = Field(default=0.3, gt=0.0, le=1.0)
+    """Share of failed labels among the last 100 (at least 20) above which the run stops and says why."""
+
+
 class FinalTraining(Section):
     """The last training, on all labels alike, when the run has come to its end: the models to keep."""
 
@@ -80,6 +91,8 @@ class LearningConfig(BaseConfig):
     """Where the walker returns to after a failure."""
     audit: Audit = Audit()
     """Random checks of accurate frames."""
+    label_batches: LabelBatches = LabelBatches()
+    """When a batch of labels is enough, and what failures are borne."""
     final_training: FinalTraining | None = None
     """A longer training when the run has come to its end. Default: none, the models of the last training are kept."""
     training_patience: int = Field(default=1, ge=0)
@@ -118,6 +131,13 @@ class LearningConfig(BaseConfig):
                     f"swap. Convert the models to {suffix} ('dp convert-backend'), or let the trainer use their backend"
                 )
         return self
+
+    @property
+    def complete_share(self) -> float:
+        """Share of a batch of labels that is waited for."""
+        if self.label_batches.complete is not None:
+            return self.label_batches.complete
+        return 0.95 if self.execution.labels_are_jobs else 1.0
 
     def bootstrap(self, *, has_labels: bool = False) -> BootstrapConfig | None:
         """Return the part that makes generation 0, None where there is nothing to make it from.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,66 @@ class LabelResult:
     seconds: float = 0.0
 
 
+class LabelQueue:
+    """Labels on their way; a frame may be added at any time, and its label taken long after.
+
+    A label is recorded the moment it arrives. A frame whose label fails after all attempts is set aside with its cause;
+    it never stops the others. A frame that has a label of the same settings is not labelled again.
+
+    Parameters
+    ----------
+    scratch
+        Folder for the working folders of the labels; those of failures stay for inspection.
+    on_result
+        Called for each frame once its result is in the ledger.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        ledger: Ledger,
+        labeler: LabelerSection,
+        scratch: Path,
+        *,
+        on_result: Callable[[LabelResult], None] = lambda result: None,
+    ) -> None:
+        self._executor, self._ledger, self._labeler, self._scratch = executor, ledger, labeler, scratch
+        self._on_result = on_result
+        self._settings_hash = labeler.settings_hash
+        self._pending: dict[str, Frame] = {}
+
+    @property
+    def pending(self) -> Set[str]:
+        """Hashes of the frames whose label is not there yet."""
+        return self._pending.keys()
+
+    def add(self, frames: Iterable[Frame]) -> None:
+        """Ask for labels of frames that are in the ledger in state ``selected``; one asked for already counts once."""
+        for frame in {frame.hash: frame for frame in frames}.values():
+            if frame.hash in self._pending:
+                continue
+            known = self._ledger.find_label(frame.hash, self._settings_hash)
+            if known is not None:
+                self._on_result(LabelResult(frame, known, reused=True))
+                continue
+            self._pending[frame.hash] = frame
+            self._executor.submit(_task(frame, self._labeler, self._scratch))
+
+    def collect(self) -> int:
+        """Record the labels that have come since the last call; return how many ended, well or not.
+
+        Raises
+        ------
+        LearningError
+            The labeler gave a label of other settings than asked.
+        """
+        outcomes = self._executor.poll()
+        for outcome in outcomes:
+            frame = self._pending.pop(outcome.task.id)
+            self._on_result(_record(self._ledger, frame, outcome, self._settings_hash))
+        return len(outcomes)
+
+
 def label_frames(
     executor: Executor,
     ledger: Ledger,
@@ -55,19 +115,10 @@ def label_frames(
     on_result: Callable[[LabelResult], None] | None = None,
     sleep: Sleep = sleep_between_polls,
 ) -> list[LabelResult]:
-    """Label frames that are in the ledger, side by side.
-
-    A label is recorded the moment it arrives. A frame whose label fails after all attempts is set aside with its cause;
-    it never stops the others. A frame that has a label of the same settings is not labelled again.
+    """Label frames that are in the ledger, side by side, and wait for all of them; see `LabelQueue`.
 
     Parameters
     ----------
-    frames
-        Frames of the ledger in state ``selected``; a frame given twice counts once.
-    scratch
-        Folder for the working folders of the labels; those of failures stay for inspection.
-    on_result
-        Called for each frame once its result is in the ledger.
     sleep
         Called between two looks at the workers.
 
@@ -75,33 +126,18 @@ def label_frames(
     -------
     list of LabelResult
         In the order in which they ended.
-
-    Raises
-    ------
-    LearningError
-        The labeler gave a label of other settings than asked.
     """
-    settings_hash = labeler.settings_hash
-    pending: dict[str, Frame] = {}
     results: list[LabelResult] = []
 
-    def finish(result: LabelResult) -> None:
+    def ended(result: LabelResult) -> None:
         results.append(result)
         if on_result is not None:
             on_result(result)
 
-    for frame in {frame.hash: frame for frame in frames}.values():
-        known = ledger.find_label(frame.hash, settings_hash)
-        if known is not None:
-            finish(LabelResult(frame, known, reused=True))
-            continue
-        pending[frame.hash] = frame
-        executor.submit(_task(frame, labeler, scratch))
-    while pending:
-        outcomes = executor.poll()
-        for outcome in outcomes:
-            finish(_record(ledger, pending.pop(outcome.task.id), outcome, settings_hash))
-        if pending and not outcomes:
+    labels = LabelQueue(executor, ledger, labeler, scratch, on_result=ended)
+    labels.add(frames)
+    while labels.pending:
+        if not labels.collect():
             sleep()
     return results
 

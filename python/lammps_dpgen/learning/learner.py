@@ -22,7 +22,8 @@ from lammps_dpgen.learning.checks import check_part
 from lammps_dpgen.learning.ensembles import jump, open_ensemble
 from lammps_dpgen.learning.generations import FINAL, TrainedGeneration, publish_generation, train_generation
 from lammps_dpgen.learning.judge import Judge
-from lammps_dpgen.learning.labels import POLL_INTERVAL, LabelResult, label_frames
+from lammps_dpgen.learning.label_batches import LabelBatches
+from lammps_dpgen.learning.labels import POLL_INTERVAL, LabelResult
 from lammps_dpgen.learning.learned_frames import LearnedFrames
 from lammps_dpgen.learning.logbook import Logbook
 from lammps_dpgen.learning.models import adopt_models, link_generation
@@ -75,6 +76,7 @@ class Learner:
         self._stack = ExitStack()
         self._learned = LearnedFrames(config.selection)
         self._labels: Executor | None = None
+        self._batches: LabelBatches | None = None
         self._trainings: Executor | None = None
         self._counts: Counter[str] = Counter()
         self._progress: TrainingProgress | None = None
@@ -83,6 +85,7 @@ class Learner:
     def __enter__(self) -> Learner:
         self._labels = self._stack.enter_context(label_executor(self.config, self.run))
         self._trainings = self._stack.enter_context(training_executor(self.config, self.run))
+        self._batches = LabelBatches(self._labels, self.ledger, self.config, self.run.labels, self._label_done)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -111,6 +114,7 @@ class Learner:
             self._label(waiting)
             if self._untrained():
                 self._train("resume")
+        self._learned.follow(self.ledger, self.config.labeler.settings_hash, self._meanwhile)
 
     def learn(
         self,
@@ -191,6 +195,7 @@ class Learner:
         LearningError
             A training could not be mended; everything stored stays usable.
         """
+        self._label_rest()
         if self.config.final_training is None:
             return False
         assert self.ensemble is not None
@@ -235,7 +240,8 @@ class Learner:
     def labels_left(self) -> int | None:
         """How many labels the limit leaves; None without a limit."""
         limit = self.config.limits.labels
-        return None if limit is None else max(0, limit - self.ledger.counts().labels)
+        pending = len(self._batches.pending) if self._batches else 0
+        return None if limit is None else max(0, limit - self.ledger.counts().labels - pending)
 
     def limit_reached(self, elapsed: float) -> str:
         """Return which limit of the configuration ends the learning now, after `elapsed` seconds; empty: none."""
@@ -292,7 +298,7 @@ class Learner:
             settings=settings,
             rng=rng,
             labelled=self._learned,
-            already=self._set_aside(frames),
+            already=self._set_aside(frames) | (self._batches.pending if self._batches else set()),
             second_look=self._second_look(bounds),
         )
         self.selection = selection
@@ -322,28 +328,30 @@ class Learner:
         return {frame_hash for frame_hash, state in states.items() if state == "set_aside"}
 
     def _label(self, frames: Sequence[Frame]) -> None:
-        """Label frames."""
-        assert self._labels is not None
+        """Label frames, most of them: the last ones of a large batch may come later."""
+        assert self._batches is not None
         begin = time.monotonic()
         self.view.phase("labels", f"{len(frames)} frames")
         self._counts = Counter(total=len(frames))
-        results = label_frames(
-            self._labels,
-            self.ledger,
-            frames,
-            self.config.labeler,
-            self.run.labels,
-            on_result=self._label_done,
-            sleep=self._wait,
-        )
+        results = self._batches.label(frames, self._wait)
         self.seconds["labels"] += time.monotonic() - begin
         self._refuse_hopeless_labeler(results)
 
-    def _label_done(self, result: LabelResult) -> None:
-        self._counts["failed" if result.label is None else "done"] += 1
+    def _label_rest(self) -> None:
+        """Wait for the labels of earlier batches that are still on their way."""
+        if self._batches is None or not self._batches.pending:
+            return
+        begin = time.monotonic()
+        self.view.phase("labels", f"the last {len(self._batches.pending)} frames")
+        self._batches.label_rest(self._wait)
+        self.seconds["labels"] += time.monotonic() - begin
+
+    def _label_done(self, result: LabelResult, of_batch: bool) -> None:
         frame = result.frame
         self.logbook.write("label", frame.origin.step, frame=frame.hash, seconds=result.seconds, error=result.error)
-        self.view.labels(self._counts["done"], self._counts["total"], self._counts["failed"])
+        if of_batch:
+            self._counts["failed" if result.label is None else "done"] += 1
+            self.view.labels(self._counts["done"], self._counts["total"], self._counts["failed"])
 
     def _refuse_hopeless_labeler(self, results: Sequence[LabelResult]) -> None:
         if not results or any(result.label is not None for result in results):
@@ -474,4 +482,6 @@ class Learner:
     def _wait_for_training(self) -> None:
         if self._progress is not None:
             self._progress.look()
+        if self._batches is not None:
+            self._batches.collect()
         self._wait()
