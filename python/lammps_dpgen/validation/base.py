@@ -115,6 +115,8 @@ class Chart:
         Positions and labels along x, such as the special points of a band path; vertical lines are drawn there.
     zero_line
         Draw a horizontal line at 0.
+    keys
+        Of "bars": subject and quantity of each word of the first series, so that references get bars as well.
     """
 
     id: str
@@ -127,6 +129,7 @@ class Chart:
     series: tuple[Series, ...]
     ticks: tuple[tuple[float, str], ...] = ()
     zero_line: bool = False
+    keys: tuple[tuple[str, str], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data."""

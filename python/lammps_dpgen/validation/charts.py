@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import matplotlib as mpl
@@ -12,6 +13,8 @@ from matplotlib.figure import Figure
 
 from lammps_dpgen.report.pictures.style import GREY, MODEL_COLOURS, SETTINGS, canvas, data_uri, density
 from lammps_dpgen.validation.base import Chart, Series
+from lammps_dpgen.validation.comparison import Table
+from lammps_dpgen.validation.references import Reference
 
 #: Shapes that tell the series of one potential apart, whose colour is the potential's.
 _LINES = ("-", "--", ":", "-.")
@@ -19,6 +22,9 @@ _MARKS = ("o", "s", "^", "D", "v", "P")
 
 #: Bars beside each other before their words are turned.
 _MANY_BARS = 8
+
+#: Rows of one quantity that deserve a parity picture.
+_FEWEST_PARITY = 8
 
 
 def draw(charts: Mapping[str, Chart], colours: Mapping[str, str]) -> str:
@@ -47,6 +53,48 @@ def colours_of(names: Sequence[str], base: str | None) -> dict[str, str]:
     others = [name for name in names if name != base]
     found = {name: MODEL_COLOURS[i % (len(MODEL_COLOURS) - 1)] for i, name in enumerate(others)}
     return {**found, **({base: GREY} if base in names and base is not None else {})}
+
+
+def reference_bars(
+    chart: Chart, references: Mapping[str, Mapping[tuple[str, str], Reference]]
+) -> dict[str, Chart]:
+    """Return bars of the references that know the keys of a chart, by the name of the references."""
+    if chart.kind != "bars" or not chart.keys:
+        return {}
+    found = {}
+    for name, known in references.items():
+        values = [known[key].value if key in known else None for key in chart.keys]
+        if any(value is not None for value in values):
+            found[name] = replace(chart, series=(Series("", chart.series[0].x, values),))
+    return found
+
+
+def parity_charts(tables: Sequence[Table], base: str | None) -> list[dict[str, Chart]]:
+    """Return, for each part and unit with many compared rows, charts of the values against those compared with."""
+    found = []
+    for table in tables:
+        for quantity in dict.fromkeys(line.quantity for line in table.lines):
+            lines = [line for line in table.lines if line.quantity == quantity and line.base is not None]
+            if len(lines) < _FEWEST_PARITY:
+                continue
+            charts = {}
+            for name in dict.fromkeys(name for line in lines for name in line.cells if name != base):
+                pairs = [(line.base, line.cells[name].row.value) for line in lines if name in line.cells]
+                points = Series("", [x for x, _ in pairs if x is not None], [y for x, y in pairs if x is not None])
+                unit = lines[0].unit
+                charts[name] = Chart(
+                    id=f"parity-{table.part}-{quantity}",
+                    part=table.part,
+                    title=f"{quantity} against {base}",
+                    caption="On the dashed line both are equal.",
+                    x_label=f"{base} ({unit})" if unit else str(base),
+                    y_label=f"{quantity} ({unit})" if unit else quantity,
+                    kind="parity",
+                    series=(points,),
+                )
+            if charts:
+                found.append(charts)
+    return found
 
 
 def _label(name: str, series: Series, alone: bool) -> str:

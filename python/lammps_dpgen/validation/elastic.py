@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+import spglib
 from ase import Atoms
 from ase.units import GPa
 from pydantic import Field
 
 from lammps_dpgen.validation.base import Findings, Piece, PropertySettings, Result, Row
 from lammps_dpgen.validation.crystal import Crystal
-from lammps_dpgen.validation.decay import space_group
 from lammps_dpgen.validation.potential import Potential, Static
 
 PART = "Elastic constants"
@@ -53,8 +53,8 @@ class ElasticSettings(PropertySettings):
     relax_atoms: bool = Field(default=True, description="Relax the atoms in each strained cell.")
     symmetrise: bool = Field(
         default=False,
-        description="Average the tensor over the symmetry of the crystal. Without it finite strains leave constants that "
-        "symmetry makes equal a little apart.",
+        description="Average the tensor over the symmetry of the crystal. Without it finite strains leave constants "
+        "that symmetry makes equal a little apart.",
     )
     force: float = Field(default=1e-4, gt=0.0, description="Residual force of these relaxations in eV/Å.")
 
@@ -152,5 +152,6 @@ def elastic_rows(part: str, subject: str, atoms: Atoms, result: Result, how: str
 
 def crystal_system(atoms: Atoms) -> str:
     """Return the crystal system; "" for monoclinic and triclinic ones, whose constants are not reduced."""
-    number = space_group(atoms, 0.01)[0]
+    data = spglib.get_symmetry_dataset((atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers), symprec=0.01)
+    number = 0 if data is None else int(data.number)
     return next((system for first, system in _SYSTEMS if number >= first), "")

@@ -10,7 +10,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.constraints import FixCartesian
-from ase.filters import FrechetCellFilter, Filter
+from ase.filters import Filter, FrechetCellFilter
 from ase.optimize import BFGS
 from ase.units import GPa
 
@@ -19,10 +19,10 @@ from lammps_dpgen.frame import Frame
 from lammps_dpgen.labeling.base import Labeler
 from lammps_dpgen.validation.ase_calculator import PotentialCalculator
 from lammps_dpgen.validation.crystal import Crystal
-from lammps_dpgen.validation.decay import refuse_collapse
-from lammps_dpgen.validation.failures import NotConvergedError, PairStyleError, UnsuitableError
+from lammps_dpgen.validation.failures import CollapsedError, NotConvergedError, PairStyleError, UnsuitableError
 from lammps_dpgen.validation.memory import CrystalMemory
 from lammps_dpgen.validation.potential import CellFreedom, Directions, Static
+from lammps_dpgen.validation.stability import cell_collapse
 
 #: Components of the strain (xx, yy, zz, yz, xz, xy) that each freedom of the cell lets relax.
 _MASK: dict[str, list[bool]] = {
@@ -90,7 +90,9 @@ class LabelerPotential:
                 raise NotConvergedError(f"relaxation ({freedom}) of {formula}: not converged in {most_steps} steps")
         work.set_constraint()
         work.calc = None
-        refuse_collapse(atoms, work)
+        collapse = cell_collapse(atoms, work)
+        if collapse:
+            raise CollapsedError(f"{atoms.get_chemical_formula()}: {collapse}")
         return self.static(work)
 
     def crystal(self, crystal: Crystal) -> Static:

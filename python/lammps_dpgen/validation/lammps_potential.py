@@ -15,12 +15,13 @@ from ase.units import GPa
 from lammps_dpgen.labeling.lammps import LammpsSettings
 from lammps_dpgen.validation.ase_calculator import PotentialCalculator
 from lammps_dpgen.validation.crystal import Crystal
-from lammps_dpgen.validation.decay import refuse_collapse
-from lammps_dpgen.validation.failures import NotConvergedError, NotFiniteError, UnsuitableError
+from lammps_dpgen.validation.failures import CollapsedError, NotConvergedError, NotFiniteError, UnsuitableError
+from lammps_dpgen.validation.lammps_cell import free_stress, strain_to_zero_stress
 from lammps_dpgen.validation.lammps_session import LammpsSession, is_lammps_cell
 from lammps_dpgen.validation.lammps_simulation import LammpsSimulation
 from lammps_dpgen.validation.memory import CrystalMemory
 from lammps_dpgen.validation.potential import CellFreedom, Directions, Static
+from lammps_dpgen.validation.stability import cell_collapse
 
 #: fix box/relax of each freedom of the cell. It measures strain from where it began, so it is made anew each round.
 _BOX_FIX = {
@@ -32,7 +33,7 @@ _BOX_FIX = {
 _HOLD = {"z": "0.0 0.0 NULL", "none": "0.0 0.0 0.0"}
 
 #: Rounds of a relaxation, each with a new line search and reference cell, before it counts as not converged.
-_ROUNDS = 12
+_ROUNDS = 5
 #: A relaxation whose energy has not moved by this (eV/atom) in a round, and whose residuals are below `_LENIENCE` times
 #: the asked ones, has reached what double precision resolves.
 _STILL = 1e-10
@@ -95,7 +96,9 @@ class LammpsPotential:
         relaxed = self._now(atoms, "run 0 post no")
         if directions != "xyz":
             self._session.run(["unfix validation_hold"])
-        refuse_collapse(atoms, relaxed.atoms)
+        collapse = cell_collapse(atoms, relaxed.atoms)
+        if collapse:
+            raise CollapsedError(f"{atoms.get_chemical_formula()}: {collapse}")
         if residual:
             raise NotConvergedError(f"relaxation ({', '.join(freedoms)}) of {atoms.get_chemical_formula()}: {residual}")
         return relaxed
@@ -130,21 +133,22 @@ class LammpsPotential:
             if left <= 0:
                 return f"{residual} after {most_steps} steps"
             energy = new
+        if freedom != "fixed" and strain_to_zero_stress(session, freedom, lambda: self._relax_atoms(limit), stress):
+            forces, stresses = self._residuals(freedom)
+            if forces <= _LENIENCE * force:
+                return ""
         return f"{residual} after {_ROUNDS} rounds"
+
+    def _relax_atoms(self, limit: float) -> None:
+        """Relax the atoms in the cell as it is, and compute the stress."""
+        self._session.run([f"minimize 0.0 {limit!r} 2000 20000", "reset_timestep 0", "run 0 post no"])
 
     def _residuals(self, freedom: CellFreedom) -> tuple[float, float]:
         """Return the largest force component (eV/Å) and the largest free stress component (GPa) that are left."""
         session = self._session
         forces = float(np.abs(session.library.vectors("f")).max()) * session.unit
-        tensor = session.stress() / GPa
-        free = {
-            "fixed": 0.0,
-            "iso": abs(np.trace(tensor)) / 3.0,
-            "aniso": np.abs(np.diag(tensor)).max(),
-            "tri": np.abs(tensor).max(),
-            "z": abs(tensor[2, 2]),
-        }[freedom]
-        return forces, float(free)
+        free = free_stress(freedom, session.stress() / GPa, session.library.box()[1])
+        return forces, float(np.abs(free).max())
 
     def _now(self, start: Atoms, compute: str) -> Static:
         """Return what LAMMPS has now, in the axes and units of `start`."""

@@ -8,6 +8,7 @@ from lammps_dpgen.errors import PropertyError
 from lammps_dpgen.validation.crystal import Crystal
 from lammps_dpgen.validation.failures import UnstableError, UnsuitableError
 from lammps_dpgen.validation.potential import CellFreedom, Static
+from lammps_dpgen.validation.stability import crystal_decay
 
 if TYPE_CHECKING:
     from lammps_dpgen.validation.potential import Potential
@@ -42,8 +43,6 @@ class CrystalMemory:
         return found
 
     def _relax(self, crystal: Crystal) -> Static:
-        from lammps_dpgen.validation.decay import decayed
-
         unknown = sorted(set(crystal.elements) - set(self._potential.elements))
         if unknown and self._potential.elements:
             raise UnsuitableError(
@@ -52,7 +51,7 @@ class CrystalMemory:
         if crystal.relaxation == "none":
             return self._potential.static(crystal.atoms)
         relaxed = self._potential.relax(crystal.atoms, STAGES[crystal.relaxation], force=FORCE, stress=STRESS)
-        change = decayed(crystal.atoms, relaxed.atoms)
+        change = crystal_decay(crystal.atoms, relaxed.atoms)
         if change:
-            raise UnstableError(f"{crystal.name} has decayed into another structure: {change}")
+            raise UnstableError(f"{crystal.name} is not stable: {change}")
         return relaxed

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lammps_dpgen import __version__
 from lammps_dpgen.validation.base import Row
-from lammps_dpgen.validation.charts import colours_of, draw
+from lammps_dpgen.validation.charts import colours_of, draw, parity_charts, reference_bars
 from lammps_dpgen.validation.output import Report, charts_by_id
 
 #: Decimals of a value by its unit; others get four significant digits.
@@ -121,9 +121,10 @@ def _definitions(report: Report) -> dict[str, dict[str, int]]:
 
 def _pictures(report: Report) -> dict[str, list[Picture]]:
     """Return the pictures of each part."""
-    colours = colours_of(list(report.rows), report.base)
+    colours = colours_of([*report.rows, *report.references], report.base)
     found: dict[str, list[Picture]] = {}
-    for charts in charts_by_id(report.charts).values():
-        first = next(iter(charts.values()))
+    for drawn in [*charts_by_id(report.charts).values(), *parity_charts(report.tables, report.base)]:
+        first = next(iter(drawn.values()))
+        charts = {**drawn, **reference_bars(first, report.references)}
         found.setdefault(first.part, []).append(Picture(first.title, draw(charts, colours), first.caption))
     return found

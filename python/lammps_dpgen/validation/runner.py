@@ -91,6 +91,7 @@ class Validation:
         crystals = {section.name: crystal_of(section) for section in config.crystals}
         self._properties: list[Property] = []
         self._pieces: list[list[Piece]] = []
+        self._hashes: list[str] = []
         for section in config.properties:
             names = crystals if section.crystals is None else section.crystals
             chosen: tuple[Crystal, ...] = tuple(crystals[name] for name in names)
@@ -100,6 +101,7 @@ class Validation:
                 raise ConfigError(f"property {section.property}: nothing to compute; give it crystals")
             self._properties.append(part)
             self._pieces.append(pieces)
+            self._hashes.append(part.Settings.model_validate(section.settings).hash())
         self._identities = {name: identity_of(name, settings) for name, settings in config.potentials.items()}
 
     def jobs(self) -> list[Job]:
@@ -111,7 +113,7 @@ class Validation:
             for number, (section, pieces) in enumerate(zip(self._config.properties, self._pieces, strict=True)):
                 part = self._properties[number]
                 for piece in pieces:
-                    deciding = [identity, section.property, part.version, section.settings, piece.payload]
+                    deciding = [identity, section.property, part.version, self._hashes[number], piece.payload]
                     key = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
                     yield Job(name, number, section.property, section.settings, piece, key, section.timeout)
 
