@@ -35,6 +35,13 @@ _ALIVE_INTERVAL = 5.0
 _FOR_EVER = 10**8
 
 
+class _Pilots(HighThroughputExecutor):  # type: ignore[misc]
+    """Parsl's executor, but for one thing: asked to give back no pilot, it would cancel all that have not begun."""
+
+    def scale_in(self, blocks: int, max_idletime: float | None = None) -> list[str]:
+        return list(super().scale_in(blocks, max_idletime)) if blocks > 0 else []
+
+
 class ParslEngine:
     """Runs tasks in pilot jobs; see :class:`lammps_dpgen.execution.engine.Engine`.
 
@@ -82,7 +89,7 @@ class ParslEngine:
         made, arguments = provider_class(site)
         provider = _watched(made, poll, self._session, self._refuse)(**arguments)
         self._label = name
-        executor = HighThroughputExecutor(
+        executor = _Pilots(
             label=name,
             provider=provider,
             address=address,
