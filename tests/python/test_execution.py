@@ -228,10 +228,17 @@ def test_the_time_limit_kills_what_the_task_has_started(
 
 def test_a_retry_follows_a_time_limit(executor: LocalExecutor, task: Callable[..., Task], tmp_path: Path) -> None:
     warm_up(executor, task)
-    executor.submit(task("Trouble.hang_or_answer", {"pids": str(tmp_path / "pids")}, timeout=2.0, retries=1))
+    executor.submit(
+        task("Trouble.hang_or_answer", {"pids": str(tmp_path / "pids")}, timeout=2.0, retries=1, growth=10.0)
+    )
     outcome = finish(executor)["one"]
     assert outcome.value == {}
     assert outcome.attempts == 2
+
+
+def test_the_time_limit_grows(executor: LocalExecutor, task: Callable[..., Task], tmp_path: Path) -> None:
+    executor.submit(task("Trouble.hang", {"pids": str(tmp_path / "pids")}, timeout=0.5, retries=1, growth=1.5))
+    assert finish(executor)["one"].error == "it ran longer than its time limit of 0.75 s and was killed"
 
 
 @pytest.mark.parametrize("victim", ["worker", "guard"])
