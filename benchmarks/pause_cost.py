@@ -136,7 +136,7 @@ def instrument() -> Looks:
     from lammps_dpgen.learning.walker import Walker
 
     clocks = Clocks()
-    clocks.wrap(learner, "label_frames", "labels")
+    clocks.wrap(learner.LabelBatches, "label", "labels")
     clocks.wrap(learner, "train_generation", "training")
     clocks.wrap(learner.Judge, "verdict", "judge")
     clocks.wrap(LammpsSession, "swap_models", "swap")
