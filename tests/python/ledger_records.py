@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.schema import CreateSchema, DropSchema
 
 from lammps_dpgen.frame import Frame, Label
-from lammps_dpgen.store import schema
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.records import Generation, ModelRecord
 
@@ -28,10 +28,13 @@ def new_location(kind: str, path: Path) -> Path | str:
     url = os.environ.get(DATABASE_URL)
     if not url:
         pytest.skip(f"set {DATABASE_URL} to the URL of a PostgreSQL database that may be emptied")
+    name = os.environ.get("PYTEST_XDIST_WORKER", "dpgen")  # a schema of its own for each process of pytest
     engine = create_engine(url)
-    schema.metadata.drop_all(engine)
+    with engine.begin() as connection:
+        connection.execute(DropSchema(name, cascade=True, if_exists=True))
+        connection.execute(CreateSchema(name))
     engine.dispose()
-    return url
+    return make_url(url).update_query_dict({"options": f"-csearch_path={name}"}).render_as_string(hide_password=False)
 
 
 def make_frame(seed: int, n_atoms: int = 4, **more: Any) -> Frame:
