@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ def native_model(data: Serialised, name: str) -> NativeModel:
         averages=_one_row(variables["davg"], name),
         deviations=_one_row(variables["dstd"], name),
         embeddings=_nets(descriptor["embeddings"], name),
-        fittings=_nets(fitting["nets"], name),
+        fittings=_fittings(data, name),
         energy_shifts=_energy_shifts(model, fitting, name),
         shortest=0.0 if shortest is None else float(np.asarray(shortest).ravel()[0]),
     )
@@ -163,6 +164,23 @@ def _energy_shifts(model: Serialised, fitting: Serialised, name: str) -> FloatAr
 
 def _nets(collection: Serialised, name: str) -> tuple[Net, ...]:
     return tuple(tuple(_layer(layer, name) for layer in net["layers"]) for net in collection["networks"])
+
+
+def _fittings(data: Serialised, name: str) -> tuple[Net, ...]:
+    nets = _nets(data["model"]["fitting"]["nets"], name)
+    if data.get("backend") != "TensorFlow":
+        return nets
+    # What is serialised says otherwise, but under TensorFlow only layers as wide as the one before are skipped and have
+    # a time step.
+    return tuple(
+        tuple(
+            layer
+            if number > 0 and layer.weights.shape[0] == layer.weights.shape[1]
+            else replace(layer, resnet=False, idt=None)
+            for number, layer in enumerate(net)
+        )
+        for net in nets
+    )
 
 
 def _layer(layer: Serialised, name: str) -> Layer:
