@@ -270,7 +270,7 @@ class TestDpdispatcher:
         program.write_text(
             "import json, sys, time\n"
             "from pathlib import Path\n"
-            f"sys.path[:] = {sys.path!r}\n"
+            f"sys.path[:] = {[str(tmp_path), *sys.path]!r}\n"
             "from lammps_dpgen.execution.base import Task\n"
             "from lammps_dpgen.execution.cluster import ClusterExecutor\n"
             f"executor = ClusterExecutor({engine!r}, Path({str(box)!r}), name='labels', heartbeat=1.0)\n"
@@ -282,8 +282,9 @@ class TestDpdispatcher:
             "    executor.submit(Task(str(i), service, settings, 'label', payload, folder))\n"
             "done = 0\n"
             "while executor.open_tasks:\n"
-            "    done += len(executor.poll())\n"
+            "    done += sum(outcome.error is None for outcome in executor.poll())\n"
             "    time.sleep(0.05)\n"
+            "done += sum(outcome.error is None for outcome in executor.poll())\n"
             "executor.close()\n"
             "print(done, 'done')\n"
         )

@@ -64,6 +64,7 @@ class DpdispatcherEngine:
         self._scheduler = _SCHEDULERS.get(str(machine["batch_type"]).lower())
         self._jobs: dict[Attempt, Any] = {}
         self._gone: dict[Attempt, float] = {}
+        self._lost: set[Path] = set()
         self._looked = self._asked = time.monotonic()
         self._folder.mkdir(parents=True, exist_ok=True)
         _quiet(self._folder)
@@ -117,8 +118,10 @@ class DpdispatcherEngine:
         for attempt, cause in found:
             del self._jobs[attempt]
             self._gone.pop(attempt, None)
-            if cause is None:  # what a lost job has said stays
+            if cause is None:
                 shutil.rmtree(self._folder_of(*attempt), ignore_errors=True)
+            else:
+                self._lost.add(self._folder_of(*attempt))
         return found
 
     def forget(self, keys: Sequence[str]) -> None:
@@ -129,8 +132,11 @@ class DpdispatcherEngine:
             _cancel(self._jobs.pop(attempt))
 
     def close(self) -> None:
-        """Cancel all jobs."""
+        """Cancel all jobs; what lost ones have said stays."""
         self.forget([key for key, _ in self._jobs])
+        for folder in self._folder.iterdir():
+            if folder.is_dir() and folder not in self._lost:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def abandon(self) -> None:
         """Leave all jobs to the next controller: it finds them by what is written beside their scripts."""

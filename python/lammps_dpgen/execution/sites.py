@@ -138,7 +138,6 @@ def _lsf(site: Site) -> dict[str, Any]:
         "scheduler_options": "\n".join([*extra, *filter(None, [batch["scheduler_options"]])]),
         "queue": site.partition,
         "project": site.account,
-        "walltime": batch["walltime"].rpartition(":")[0],  # LSF knows no seconds
         "request_by_nodes": False,
         "cores_per_node": site.cores,
         "cores_per_block": site.cores * site.nodes,
