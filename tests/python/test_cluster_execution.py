@@ -44,7 +44,12 @@ class TestScripts:
     def script(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Site], tuple[str, str]]:
         pytest.importorskip("parsl", reason="no parsl; pip install '.[parsl]'")
         monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-        answers = {"sbatch": "Submitted batch job 7", "qsub": "7.server", "bsub": "Job <7> is submitted.", "sacct": ""}
+        answers = {
+            "sbatch": "Submitted batch job 7",
+            "qsub": "7.server",
+            "bsub": "Job <7> is submitted to queue <gpu>.",
+            "sacct": "",
+        }
         for name, answer in answers.items():
             program = tmp_path / name
             program.write_text(f"#!/bin/sh\necho '{answer}'\necho \"$0 $@\" >> {tmp_path}/called\n")

@@ -26,6 +26,8 @@ from lammps_dpgen.execution.schedulers import is_refusal
 from lammps_dpgen.execution.sessions import Session, clear_sessions
 from lammps_dpgen.execution.sites import Site, provider_class
 
+#: What Parsl has to say, in the folder of the engine.
+LOG_NAME = "parsl.log"
 #: Pilots that ended one after another without ever asking for a task: the site's lines are wrong.
 _DEAD_PILOTS = 3
 #: Seconds between two attempts to submit while the scheduler is down: the first, and at most.
@@ -85,7 +87,7 @@ class ParslEngine:
         self._session = Session.begin(folder / "sessions", site.provider)
         self._beats, self._beaten = 0, 0.0
         self._tick()
-        _log_to(folder / "parsl.log")
+        _log_to(folder / LOG_NAME)
         made, arguments = provider_class(site)
         provider = _watched(made, poll, self._session, self._refuse)(**arguments)
         self._label = name
@@ -230,6 +232,9 @@ def _watched(made: type[Any], poll: float, session: Session, refuse: Callable[[s
             except Exception as error:
                 self._note_failure(" ".join(str(getattr(error, "stderr", None) or error).split()))
                 raise
+            if not job:  # providers other than Slurm's say so, and log what the scheduler answered
+                self._note_failure(f"it gave no number of a job; see {session.folder.parent.parent / LOG_NAME}")
+                return job
             self._pause = _FIRST_PAUSE
             session.note_job(str(job if made.__name__ != "KubernetesProvider" else self.resources[job]["pod_name"]))
             return job

@@ -138,6 +138,7 @@ def _lsf(site: Site) -> dict[str, Any]:
         "scheduler_options": "\n".join([*extra, *filter(None, [batch["scheduler_options"]])]),
         "queue": site.partition,
         "project": site.account,
+        "bsub_redirection": True,  # else LSF does not read the lines of the script
         "request_by_nodes": False,
         "cores_per_node": site.cores,
         "cores_per_block": site.cores * site.nodes,
