@@ -70,6 +70,23 @@ class TestAccount:
         assert any("train[].machine.{batch_type, context_type, " in key for key in left)
 
 
+class TestMachine:
+    def test_jobs_that_are_submitted_here_go_on_so(self) -> None:
+        data = content("machine")
+        for step in ("train", "fp"):
+            data[step][0]["machine"]["context_type"] = "LocalContext"
+        conversion = convert(content("al"), data, FOLDER, "../machine.json")
+        assert conversion.sections["execution"] == {"engine": "dpdispatcher", "machine": "../machine.json"}
+        carried = [entry.key for entry in conversion.account.of(Fate.CARRIED) if entry.target == "execution.machine"]
+        assert "fp[].resources" in carried[0]
+        assert "model_devi" not in carried[0]
+
+    def test_jobs_over_ssh_do_not(self) -> None:
+        conversion = converted("al")
+        assert "execution" not in conversion.sections
+        assert any("docs/execution.md" in one for one in conversion.todo)
+
+
 class TestCampaign:
     @pytest.mark.parametrize("name", INPUTS)
     def test_the_file_is_a_campaign(self, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

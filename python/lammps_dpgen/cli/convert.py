@@ -32,7 +32,8 @@ def run_convert(param: Path, machine: Path | None, output: Path) -> None:
     content = read_input(param)
     machine_content = None if machine is None else read_input(machine)
     folder = param.absolute().parent
-    conversion = convert(content, machine_content, folder)
+    way_to_machine = "" if machine is None else os.path.relpath(machine.absolute(), output.absolute().parent)
+    conversion = convert(content, machine_content, folder, way_to_machine)
     if output.absolute().parent != folder:
         _rebase(conversion, Path(os.path.relpath(folder, output.absolute().parent)))
     texts = {output.with_name(name): script for name, script in conversion.scripts.items()}

@@ -117,6 +117,11 @@ class Keys:
         for key, remark in reasons.items():
             self.left(key, remark)
 
+    def rest_carried(self, target: str) -> None:
+        """Note every key that nobody asked for as one that goes to `target` as it is."""
+        for key in list(self._open):
+            self.carried(key, target)
+
     def unknown(self, remark: str) -> None:
         """Note every key that nobody asked for."""
         for key in list(self._open):

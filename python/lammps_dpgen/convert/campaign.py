@@ -56,7 +56,16 @@ class Conversion:
     scripts: dict[str, str]
 
 
-def convert(param: Mapping[str, Any], machine: Mapping[str, Any] | None, folder: Path) -> Conversion:
+#: What to do where DP-GEN reached its cluster through the network.
+_REMOTE = (
+    "labels run where the campaign runs. For jobs of a scheduler begin the campaign on the cluster, and add 'engine: "
+    "dpdispatcher' with a machine.json whose context_type is LocalContext, or 'engine: parsl'; see docs/execution.md"
+)
+
+
+def convert(
+    param: Mapping[str, Any], machine: Mapping[str, Any] | None, folder: Path, machine_file: str = "machine.json"
+) -> Conversion:
     """Return a campaign that explores, labels and trains as a DP-GEN input says.
 
     Parameters
@@ -65,6 +74,8 @@ def convert(param: Mapping[str, Any], machine: Mapping[str, Any] | None, folder:
         Content of param.json and machine.json.
     folder
         Where relative paths in them are meant from.
+    machine_file
+        Path of machine.json, as the campaign shall name it.
 
     Raises
     ------
@@ -80,6 +91,10 @@ def convert(param: Mapping[str, Any], machine: Mapping[str, Any] | None, folder:
     sections["models"] = keys.carried("numb_models", "models") or 4
     sections["labeler"], todo = labeler(keys, computer.command, computer.threads, folder)
     sections["trainer"] = trainer(keys, account)
+    if computer.jobs:
+        sections["execution"] = {"engine": "dpdispatcher", "machine": machine_file}
+    elif computer.remote:
+        todo.append(f"execution: {_REMOTE}")
     known_systems = systems(keys, folder)
     labelled = imports(keys)
     explored, used = stages(keys, param, known_systems, account)

@@ -11,7 +11,7 @@ from typing import Any
 from lammps_dpgen.errors import ConfigError
 
 #: Contexts whose jobs see the files of this machine under the same path; tasks name files by their path.
-_CONTEXTS = ("local", "lazylocal")
+CONTEXTS = ("local", "lazylocal")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def read_machine_file(path: Path, step: str) -> MachineSection | None:
         )
     machine, resources = (dict(part) for part in found if part is not None)
     context = str(machine.get("context_type", "")).lower().removesuffix("context")
-    if context not in _CONTEXTS:
+    if context not in CONTEXTS:
         raise ConfigError(
             f"{path}: context_type of {step}.machine is {machine.get('context_type')!r}; allowed: LocalContext and "
             "LazyLocalContext, since labels and trainings read files by their path. Run lammps-dpgen on the cluster's "
