@@ -20,7 +20,10 @@ SOURCES := CMakeLists.txt pyproject.toml \
   $(shell find src lammps_plugin cmake python -name __pycache__ -prune -o -print 2>/dev/null)
 CPP_FILES = $(shell find src lammps_plugin python/bindings tests/cpp -name '*.cpp' -o -name '*.h' 2>/dev/null)
 PY_FOLDERS := $(wildcard python tests benchmarks examples)
-TEST_FOLDERS := $(wildcard tests/python tests/mpi tests/integration)
+# The longest first, so that no core waits at the end.
+TEST_FOLDERS := $(wildcard tests/integration tests/mpi tests/python)
+# Processes of pytest, each of which takes whole files; 0: one that shows what it does
+TEST_JOBS ?= 2
 
 CREATED := $(VENV)/.created
 INSTALLED := $(VENV)/.installed
@@ -99,7 +102,7 @@ test-cpp: $(INSTALLED) ## Tests of the C++ core alone
 
 .PHONY: test-python
 test-python: $(INSTALLED) ## pytest alone; choose tests with PYTEST_ARGS='-k name'
-	$(BIN)/pytest $(TEST_FOLDERS) $(PYTEST_ARGS)
+	$(BIN)/pytest -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder $(TEST_FOLDERS) $(PYTEST_ARGS)
 
 .PHONY: sanitize
 sanitize: $(INSTALLED) ## The C++ core and its tests under the address and undefined-behaviour sanitizers
