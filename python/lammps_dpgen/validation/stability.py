@@ -130,7 +130,7 @@ def changed_neighbors(before: Atoms, after: Atoms, among: NDArray[np.bool_] | No
     among
         ``[n_atoms]``, the atoms to look at; default all.
     """
-    cutoff = SHELL * _nearest_distance(before)
+    cutoff = SHELL * nearest_distance(before)
     growth = float(after.get_volume() / before.get_volume()) ** (1 / 3)
     one, other = _bonds(before, cutoff), _bonds(after, cutoff * growth)
     atoms = range(len(before)) if among is None else np.flatnonzero(among)
@@ -148,11 +148,11 @@ def shape_strain(before: Atoms, after: Atoms) -> float:
 def space_group(atoms: Atoms) -> str:
     """Return the space group as "Fm-3m (225)"; atoms may miss their places by 3 % of the nearest distance."""
     cell = (atoms.cell.array, atoms.get_scaled_positions(), atoms.numbers)
-    found = spglib.get_spacegroup(cell, symprec=SYMMETRY_TOLERANCE * _nearest_distance(atoms))
+    found = spglib.get_spacegroup(cell, symprec=SYMMETRY_TOLERANCE * nearest_distance(atoms))
     return str(found) if found else "P1 (1)"
 
 
-def _nearest_distance(atoms: Atoms) -> float:
+def nearest_distance(atoms: Atoms) -> float:
     """Return the shortest distance between two atoms or an atom and its image, in Å."""
     reach = 2.0 * float(atoms.get_volume() / len(atoms)) ** (1 / 3)
     while True:
