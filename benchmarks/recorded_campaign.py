@@ -381,14 +381,13 @@ def main(folder: Path, n_labels: int, n_walkers: int) -> None:
     if not run.ledger.exists():
         fill(config, run, starts, n_labels)
     clock = Clock()
-    workers = RecordedWorkers(config, run, clock)
     with (
         mock.patch.multiple(
             learners,
             Judge=RecordedJudge,
             open_ensemble=lambda *_: RecordedModels(clock),
-            label_executor=lambda _: workers,
-            training_executor=lambda _: workers,
+            label_executor=lambda *_: RecordedWorkers(config, run, clock),
+            training_executor=lambda *_: RecordedWorkers(config, run, clock),
             POLL_INTERVAL=0.0,
         ),
         Ledger.open(run.ledger, config_hash=config.config_hash()) as ledger,

@@ -134,7 +134,8 @@ class Controller:
         mean = {part: sum(parts[part] for parts in seconds) / len(seconds) for part in ("md", "deviation")}
         spent = {**mean, **self._learner.seconds}
         other = max(0.0, time.monotonic() - self._started - sum(spent.values()))
-        self._logbook.write("end", reason=reason, seconds={**spent, "other": other}, cause=cause)
+        own = time.thread_time()  # CPU time of this thread: what the campaign costs beside MD, labels and trainings
+        self._logbook.write("end", reason=reason, seconds={**spent, "other": other}, cause=cause, controller_cpu=own)
         self._view.phase("done", reason)
 
     # ---- stages ------------------------------------------------------------------------------------------------------

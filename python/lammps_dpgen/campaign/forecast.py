@@ -14,6 +14,7 @@ from lammps_dpgen.config.stage import Stage
 from lammps_dpgen.errors import ConfigError, DpgenError, MissingPartError, StructureError
 from lammps_dpgen.frame import Frame
 from lammps_dpgen.geometry import closest_contact
+from lammps_dpgen.learning.continuation import check_continuation
 from lammps_dpgen.learning.selection import bad_box
 from lammps_dpgen.sampling.base import Sampler, TrajectoryPlan
 from lammps_dpgen.structures.sources import frames_of_sources
@@ -98,7 +99,7 @@ def forecast(config: CampaignConfig) -> Forecast:
     boot = config.bootstrap()
     chosen = () if boot is None else filter(boot.is_initial, config.structures)
     initial = tuple(frame for source in chosen for frame in by_name[source.source_name])
-    return Forecast(tuple(stages), initial, (*findings, *check_parts(config), *_check_held_out(config)))
+    return Forecast(tuple(stages), initial, (*findings, *check_parts(config), *_check_files(config)))
 
 
 def _forecast_stage(stage: Stage, starts: tuple[Frame, ...], config: CampaignConfig) -> StageForecast:
@@ -155,11 +156,18 @@ def _check_stage(config: CampaignConfig, found: StageForecast) -> Iterator[Findi
         )
 
 
-def _check_held_out(config: CampaignConfig) -> Iterator[Finding]:
+def _check_files(config: CampaignConfig) -> Iterator[Finding]:
     try:
         read_held_out(config)
     except ConfigError as error:
         yield Finding("finalize", str(error))
+    try:
+        n_labels = check_continuation(config)
+    except DpgenError as error:
+        yield Finding("continue_from", str(error).removeprefix("continue_from: "))
+    else:
+        if n_labels:
+            yield Finding("continue_from", f"{n_labels} labels of other runs are taken over", is_error=False)
 
 
 def check_parts(config: CampaignConfig) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ from lammps_dpgen.campaign.post import ControllerPost, LeaderPost, check_threads
 from lammps_dpgen.campaign.walkers import WalkerLoop
 from lammps_dpgen.config.campaign import CampaignConfig
 from lammps_dpgen.errors import ConfigError, DpgenError
+from lammps_dpgen.learning.continuation import check_continuation
 from lammps_dpgen.learning.interrupts import Interrupts
 from lammps_dpgen.learning.learner import Learner
 from lammps_dpgen.learning.logbook import Logbook
@@ -61,7 +62,7 @@ def run_campaign(config: CampaignConfig, comm: MPI.Comm) -> int:
     walker = comm.Split(number if used else UNDEFINED, comm.rank)
     leads = used and comm.rank % per_walker == 0
     leaders = comm.Split(0 if leads else UNDEFINED, comm.rank)
-    on_root(comm, lambda: check_held_out(config))
+    on_root(comm, lambda: _check_files(config))
     run = RunFolder(config.run_folder)
     interrupts = Interrupts()
     with divert_library_output(run.path / "log.libraries"), interrupts.taken(), interrupts.noted():
@@ -73,6 +74,13 @@ def run_campaign(config: CampaignConfig, comm: MPI.Comm) -> int:
         code = on_root(comm, lambda: 0 if office is None else office.result())
     on_root(comm, lambda: _close(config, run, are_stages_over=code == 0))
     return code
+
+
+def _check_files(config: CampaignConfig) -> None:
+    """Refuse labels of others that cannot be used before anything is paid."""
+    check_held_out(config)
+    if not RunFolder(config.run_folder).ledger.exists():
+        check_continuation(config)  # later they are in the ledger
 
 
 def _close(config: CampaignConfig, run: RunFolder, *, are_stages_over: bool) -> None:

@@ -9,6 +9,7 @@ from typing_extensions import Self
 
 from lammps_dpgen.config.base import Duration, FilePath, Section
 from lammps_dpgen.config.bootstrap import BaseConfig, BootstrapConfig
+from lammps_dpgen.config.extract import ExtractSettings
 from lammps_dpgen.config.names import check_distinct
 from lammps_dpgen.config.parts import StructureSection, TrainerSection
 from lammps_dpgen.config.selection import SelectionSettings
@@ -76,6 +77,16 @@ class FinalTraining(Section):
     """Begin from the models of the last generation, with the trainer's settings for that, and not from scratch."""
 
 
+class ContinueFrom(Section):
+    """Other runs, whose labels generation 0 is trained on: a campaign of more elements goes on from smaller ones."""
+
+    runs: tuple[FilePath, ...] = Field(min_length=1)
+    """Run folders. All of their elements have to be in ``type_map``; nothing in them is changed."""
+    same_settings: bool = False
+    """Says that their labels were computed as the labeler of this file computes, but for the elements that it names
+    besides. Without it only labels are taken whose settings are exactly those of the labeler."""
+
+
 class LearningConfig(BaseConfig):
     """What a learning run of one script and a campaign share."""
 
@@ -83,8 +94,13 @@ class LearningConfig(BaseConfig):
     """Initial structures; generation 0 is made from them where the run folder has none."""
     initial_models: tuple[FilePath, ...] = ()
     """Model files to begin with instead of a bootstrap, one per model of the ensemble."""
+    continue_from: ContinueFrom | None = None
+    """Runs whose labels this one begins with, such as those of the elements before another one was added. Default:
+    none."""
     selection: SelectionSettings = SelectionSettings()
     """Which frames of a pause are labelled."""
+    extract: ExtractSettings | None = None
+    """Cut cells out of frames above ``selection.max_atoms``. Default: a script with more atoms is refused."""
     limits: Limits = Limits()
     """When learning stops."""
     safe_points: SafePoints = SafePoints()
@@ -121,6 +137,11 @@ class LearningConfig(BaseConfig):
             raise ValueError(
                 f"initial_models names {len(self.initial_models)} files for an ensemble of {self.models}; "
                 "give one file per model, or set models"
+            )
+        if self.initial_models and self.continue_from is not None:
+            raise ValueError(
+                "initial_models and continue_from exclude each other: generation 0 is given, or trained on the labels "
+                "of other runs; leave one of them out"
             )
         suffix = self.trainer.model_suffix
         for model in self.initial_models:

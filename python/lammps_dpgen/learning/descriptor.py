@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from scipy.sparse import csr_array
 from vesin import ase_neighbor_list
 
 from lammps_dpgen.frame import FloatArray, Frame
@@ -31,16 +32,19 @@ _RADII = np.arange(WIDTH, CUTOFF, WIDTH)
 def describe(frame: Frame) -> Descriptor:
     """Return the descriptor of a frame; pairs of elements without neighbours have zeros."""
     first, second, distance = ase_neighbor_list("ijd", frame.to_ase(), CUTOFF)
-    weight = 0.5 * (1.0 + np.cos(np.pi * distance / CUTOFF))
-    peaks = weight[:, None] * np.exp(-0.5 * ((distance[:, None] - _RADII) / WIDTH) ** 2)
-    species = np.array(frame.species)
+    peaks = (distance[:, None] - _RADII) / WIDTH
+    peaks = np.exp(np.multiply(peaks, peaks, out=peaks) * -0.5, out=peaks)
+    peaks *= 0.5 * (1.0 + np.cos(np.pi * distance / CUTOFF))[:, None]
+    elements, element = np.unique(np.array(frame.species), return_inverse=True)
+    # A sum over the pairs of each atom and neighbour element, as one product with a matrix of zeros and ones.
+    rows = element[second] * frame.n_atoms + first
+    shape = (len(elements) * frame.n_atoms, len(distance))
+    sums = csr_array((np.ones(len(distance)), (rows, np.arange(len(distance)))), shape=shape) @ peaks
+    histograms = sums.reshape(len(elements), frame.n_atoms, len(_RADII))
     descriptor: dict[tuple[str, str], FloatArray] = {}
-    for neighbour in sorted(set(frame.species)):
-        chosen = species[second] == neighbour
-        columns = [np.bincount(first[chosen], peak, frame.n_atoms) for peak in peaks[chosen].T]
-        histogram = np.array(columns).T
-        for centre in sorted(set(frame.species)):
-            around = histogram[species == centre]
+    for b, neighbour in enumerate(elements.tolist()):
+        for a, centre in enumerate(elements.tolist()):
+            around = histograms[b, element == a]
             descriptor[centre, neighbour] = np.concatenate([around.mean(axis=0), around.std(axis=0)])
     return descriptor
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from lammps_dpgen.store.ledger import Ledger
 
 #: Pairs of elements, centre and neighbour, that a descriptor tells of.
 Pairs = tuple[tuple[str, str], ...]
+#: Labels that are read from the ledger at once.
+PORTION = 500
 #: Distances that are held at once while the nearest are sought.
 _DISTANCES = 1 << 21
 
@@ -47,11 +49,18 @@ class LearnedFrames:
         for frame in frames:
             self._add(frame.hash, frame)
 
-    def follow(self, ledger: Ledger, settings_hash: str) -> None:
-        """Remember the labels of these settings that were recorded since the last call: all of them at the first."""
-        while news := ledger.labelled_frames(settings_hash, after=self._last):
+    def follow(self, ledger: Ledger, settings_hash: str, meanwhile: Callable[[], None] = lambda: None) -> None:
+        """Remember the labels of these settings that were recorded since the last call: all of them at the first.
+
+        Parameters
+        ----------
+        meanwhile
+            Called after every few hundred frames: the first call takes a while in a large run that is resumed.
+        """
+        while news := ledger.labelled_frames(settings_hash, after=self._last, limit=PORTION):
             for self._last, frame_hash, frame in news:
                 self._add(frame_hash, frame)
+            meanwhile()
 
     def has_near(self, frame: Frame) -> bool:
         """Tell whether a frame is a near duplicate of one of these."""
