@@ -19,6 +19,8 @@ MEAM = {
     "elements": ["Al", "Mg"],
 }
 
+ALUMINIUM = {"pair_style": "eam/alloy", "pair_coeff": ["* * Al_zhou.eam.alloy Al"], "elements": ["Al"]}
+
 #: eV, Å: Lennard-Jones with the mass of argon, cut between shells of the fcc crystal.
 LJ_EPSILON, LJ_SIGMA, LJ_CUTOFF = 0.0104, 3.4, 7.6
 LENNARD_JONES = {
@@ -30,6 +32,10 @@ LENNARD_JONES = {
 
 def meam(folder: Path) -> Potential:
     return make_potential("MEAM", MEAM, folder=folder)
+
+
+def aluminium(folder: Path) -> Potential:
+    return make_potential("EAM", ALUMINIUM, folder=folder)
 
 
 def lennard_jones(folder: Path) -> Potential:

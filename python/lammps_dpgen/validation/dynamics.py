@@ -116,8 +116,8 @@ def melt(lammps: Simulation, settings: DynamicsSettings, temperature: float, see
     growth = lammps.thermo("vol") / solid_volume
     if growth > EVAPORATED:
         raise CollapsedError(
-            f"the melt evaporates at {hot:g} K and zero pressure: its volume is {growth:.1f} times that of the crystal. "
-            "Lower melt_temperature"
+            f"the melt evaporates at {hot:g} K and zero pressure: its volume is {growth:.1f} times the "
+            "crystal's. Lower melt_temperature"
         )
     lammps.run([f"velocity all scale {temperature}"])
     equilibrate(lammps, settings, temperature, settings.equilibration)
