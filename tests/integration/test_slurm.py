@@ -18,7 +18,18 @@ import pytest
 import yaml
 from ase.build import bulk
 from ase.io import read, write
-from learning_runs import BASE, LABELER, STRUCTURES, Work, ase_labeler
+from learning_runs import (
+    ATOMS,
+    BASE,
+    LABELER,
+    NVT,
+    PAIR,
+    Work,
+    ase_labeler,
+    assert_intact,
+    fix,
+    work_with_generation_0,
+)
 from slurm_cluster import SlurmCluster, environment, what_is_missing
 
 from conftest import BIN, start
@@ -192,23 +203,25 @@ class TestParsl:
             with pytest.raises(ExecutionError, match=r"labels: the scheduler refuses .* invalid partition"):
                 pool.wait("one")
 
-    def test_labels_and_trainings(self, cluster: SlurmCluster, work: Work) -> None:
-        """Generation 0, its labels in one pool and its trainings in another; no job is left."""
+    def test_a_script_learns(self, cluster: SlurmCluster, generation_0: Path, work: Work) -> None:
+        """Rank 0 of two beside LAMMPS: labels in one pool, trainings in another; no job and no process is left."""
+        made = work_with_generation_0(generation_0, work.folder, work.env)
         pools = {"labels": POOL, "training": {**POOL, "jobs": 1, "cores": 2, "tasks": 2}}
-        config = {**BASE, "labeler": {**LABELER, **TIMES}, "trainer": {**BASE["trainer"], **TIMES}}
-        config["trainer"]["settings"] = {**BASE["trainer"]["settings"], "numb_steps": 20, "disp_freq": 10}
-        config |= {"structures": STRUCTURES, "execution": {"engine": "parsl", **pools, **QUICK}}
-        (work.folder / "boot.yaml").write_text(yaml.safe_dump(config))
+        made.configure(
+            labeler={**LABELER, **TIMES},
+            trainer={**BASE["trainer"], **TIMES},
+            execution={"engine": "parsl", **pools, **QUICK},
+        )
         before = len(cluster.states())
-        start([BIN / "lammps-dpgen", "bootstrap", "boot.yaml"], work.folder, work.env, 300, True)
-        with work.ledger() as ledger:
-            [generation] = ledger.generations()
-            assert generation.n_labels == ledger.counts().labels == STRUCTURES[0]["number"]
-        assert set(work.label_log().values()) == {1}
-        assert len(cluster.states()) - before >= 2
+        made.md(ATOMS + PAIR + fix("trust 0.05 5.0 stop candidates 3") + NVT.format(t=900) + "run 15\n", ranks=2)
+        assert assert_intact(made) >= 1
+        with made.ledger() as ledger:
+            assert {stored.frame_hash for stored in ledger.labels()} == set(made.label_log())
+        assert set(made.label_log().values()) == {1}
         until(lambda: not cluster.jobs(), "an empty queue", 20.0)
-        assert not list(work.run.labels.glob("*"))
-        assert not work.processes()
+        until(lambda: len(cluster.states()) - before >= 2, "the account of Slurm", 20.0)
+        assert not list(made.run.labels.glob("*"))
+        until(lambda: not made.processes(), "the end of all processes", 20.0)
 
     def test_kill_and_start_again(self, cluster: SlurmCluster, work: Work) -> None:
         """``kill -9`` of the controller and all that it started here: running labels are found again, none twice."""
