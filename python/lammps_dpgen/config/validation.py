@@ -39,9 +39,10 @@ class CrystalSection(Section):
     """Instead of an element: a structure that ASE reads (CIF, POSCAR, extxyz ...), one cell."""
     volume: float | None = Field(default=None, gt=1.0)
     """Volume per atom in Å³ that the cell is scaled to before its relaxation."""
-    relax: Literal["none", "iso", "aniso", "tri"] = "aniso"
-    """How far the cell relaxes, always with the atoms: iso the volume; aniso then the lengths along x, y and z; tri
-    then all six components."""
+    relax: Literal["none", "iso", "aniso", "tri", "lammps"] = "aniso"
+    """How far the cell relaxes, always with the atoms: iso the volume; aniso then the lengths of the cell vectors, at
+    their angles; tri then lengths and angles. lammps: iso and aniso of LAMMPS' own ``fix box/relax``, one go each, as
+    far as its line search goes, which in tilted cells is no minimum."""
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> Self:

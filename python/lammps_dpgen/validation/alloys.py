@@ -6,7 +6,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -14,16 +14,20 @@ from pydantic import Field
 from lammps_dpgen.errors import ConfigError
 from lammps_dpgen.structures.base import ConfigFile
 from lammps_dpgen.validation.base import Findings, Piece, Property, PropertySettings, Result, Row
-from lammps_dpgen.validation.crystal import Crystal
+from lammps_dpgen.validation.crystal import Crystal, Relaxation
+from lammps_dpgen.validation.bulk import RELAXATION_WORDS
 from lammps_dpgen.validation.crystals import read_cell, reference_phases
 from lammps_dpgen.validation.elastic import ElasticProperty, ElasticSettings
 from lammps_dpgen.validation.failures import UnstableError
-from lammps_dpgen.validation.memory import FORCE, STAGES, STRESS
+from lammps_dpgen.validation.memory import relaxed_as_asked
 from lammps_dpgen.validation.potential import Potential, Static
 from lammps_dpgen.validation.surfaces import SurfacesProperty, SurfacesSettings
 from lammps_dpgen.validation.vacancies import VacanciesProperty, VacanciesSettings
 
 PART = "Alloys"
+
+#: eV/Å: forces that a relaxation may leave without a word.
+_TOO_MUCH = 1e-3
 
 #: Endings of structure files in a folder.
 _ENDINGS = (".cif", ".vasp", ".poscar", ".xyz", ".extxyz", ".json")
@@ -44,9 +48,7 @@ class AlloysSettings(PropertySettings):
         default=None,
         description="CSV with the columns name and volume (Å³/atom): the cells are scaled to these before they relax.",
     )
-    relax: Literal["none", "iso", "aniso", "tri"] = Field(
-        default="aniso", description="How far the cells relax: see crystals."
-    )
+    relax: Relaxation = Field(default="aniso", description="How far the cells relax: see crystals.")
     elastic: ElasticSettings | None = Field(default=None, description="Elastic constants too; {} for the defaults.")
     vacancies: VacanciesSettings | None = Field(default=None, description="Vacancies on all sites too.")
     surfaces: SurfacesSettings | None = Field(
@@ -121,6 +123,10 @@ class AlloysProperty:
             return self._further(())[kind].compute(potential, Piece(piece.name, piece.payload["inner"]))
         alloy = Crystal.from_json(piece.payload["crystal"])
         relaxed, note = _relaxed(potential, alloy)
+        left = float(np.abs(relaxed.forces).max())
+        if left > _TOO_MUCH and alloy.relaxation != "none":
+            note = f"{note}; " if note else ""
+            note += f"LAMMPS' line search has left forces up to {left:.2g} eV/Å: no minimum"
         energy = relaxed.energy
         for element, count in alloy.atoms.symbols.formula.count().items():
             phase = potential.crystal(Crystal.from_json(piece.payload["references"][element]))
@@ -142,8 +148,7 @@ class AlloysProperty:
         return Findings(tuple(rows), tuple(charts))
 
     def _rows(self, alloy: Crystal, result: Result) -> list[Row]:
-        words = {"none": "not relaxed", "iso": "atoms and volume relaxed", "aniso": "atoms relaxed, volume, box lengths"}
-        definition = words.get(alloy.relaxation, "atoms relaxed, volume, box lengths, whole box")
+        definition = RELAXATION_WORDS[alloy.relaxation]
         value = result.value or {"energy": None, "volume": None, "note": ""}
         rows = []
         for quantity, unit, key in (("E_f", "eV/atom", "energy"), ("V0", "Å³/atom", "volume")):
@@ -157,8 +162,7 @@ def _relaxed(potential: Potential, alloy: Crystal) -> tuple[Static, str]:
     try:
         return potential.crystal(alloy), ""
     except UnstableError as error:
-        relaxed = potential.relax(alloy.atoms, STAGES[alloy.relaxation], force=FORCE, stress=STRESS)
-        return relaxed, f"{error}; excluded from further properties"
+        return relaxed_as_asked(potential, alloy), f"{error}; excluded from further properties"
 
 
 def _files(names: Sequence[str]) -> list[Path]:

@@ -13,6 +13,15 @@ from lammps_dpgen.validation.potential import Potential
 
 PART = "Bulk"
 
+#: How a crystal is relaxed, in words.
+RELAXATION_WORDS = {
+    "none": "not relaxed",
+    "iso": "atoms and volume relaxed",
+    "aniso": "atoms and volume relaxed, then the lengths of the cell vectors",
+    "tri": "atoms and volume relaxed, then the lengths of the cell vectors, then the whole cell",
+    "lammps": "fix box/relax iso, then aniso, as far as LAMMPS' line search goes",
+}
+
 _HEXAGONAL = ("hcp", "dhcp")
 
 
@@ -56,14 +65,8 @@ class BulkProperty:
 
 def relaxation_of(crystal: Crystal) -> str:
     """Say how a crystal is relaxed."""
-    words = {
-        "none": "not relaxed",
-        "iso": "atoms and volume relaxed",
-        "aniso": "atoms relaxed, volume, then box lengths",
-        "tri": "atoms relaxed, volume, then box lengths, then the whole box",
-    }
     start = crystal.prototype or f"cell of {len(crystal.atoms)} atoms from a file"
-    return f"{start}, {words[crystal.relaxation]}"
+    return f"{start}, {RELAXATION_WORDS[crystal.relaxation]}"
 
 
 def _rows(crystal: Crystal, result: Result) -> list[Row]:

@@ -12,7 +12,7 @@ from ase import Atoms
 from lammps_dpgen.frame import Frame
 
 #: How a crystal gets its lattice constants.
-Relaxation = Literal["none", "iso", "aniso", "tri"]
+Relaxation = Literal["none", "iso", "aniso", "tri", "lammps"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Crystal:
     prototype
         "fcc", "hcp", "bcc", "dhcp", "sc", "diamond"; "" where it came from a file.
     relaxation
-        "iso", then the next ones up to this: "aniso" means iso, then aniso, from there.
+        "iso", then the next ones up to this: "aniso" means iso, then aniso, from there. "lammps" is iso and aniso by
+        LAMMPS' own fix box/relax, as far as its line search goes.
     """
 
     name: str

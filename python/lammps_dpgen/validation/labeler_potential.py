@@ -71,6 +71,7 @@ class LabelerPotential:
         force: float = 1e-4,
         stress: float = 1e-4,
         most_steps: int = 10000,
+        strict: bool = True,
     ) -> Static:
         """See :meth:`lammps_dpgen.validation.potential.Potential.relax`."""
         work = atoms.copy()
@@ -85,7 +86,7 @@ class LabelerPotential:
                 criterion = min(force, stress * GPa * float(work.get_volume()))
                 target = FrechetCellFilter(work, mask=_MASK[freedom], hydrostatic_strain=freedom == "iso")
             converged = BFGS(target, logfile=None).run(fmax=criterion, steps=most_steps)
-            if not converged:
+            if strict and not converged:
                 formula = work.get_chemical_formula()
                 raise NotConvergedError(f"relaxation ({freedom}) of {formula}: not converged in {most_steps} steps")
         work.set_constraint()

@@ -18,6 +18,7 @@ STAGES: dict[str, tuple[CellFreedom, ...]] = {
     "iso": ("iso",),
     "aniso": ("iso", "aniso"),
     "tri": ("iso", "aniso", "tri"),
+    "lammps": ("iso", "aniso"),
 }
 #: Residuals of a relaxed crystal: eV/Å and GPa. Other properties are differences from it.
 FORCE, STRESS = 1e-5, 1e-4
@@ -50,8 +51,14 @@ class CrystalMemory:
             )
         if crystal.relaxation == "none":
             return self._potential.static(crystal.atoms)
-        relaxed = self._potential.relax(crystal.atoms, STAGES[crystal.relaxation], force=FORCE, stress=STRESS)
+        relaxed = relaxed_as_asked(self._potential, crystal)
         change = crystal_decay(crystal.atoms, relaxed.atoms)
         if change:
             raise UnstableError(f"{crystal.name} is not stable: {change}")
         return relaxed
+
+
+def relaxed_as_asked(potential: Potential, crystal: Crystal) -> Static:
+    """Relax a crystal as it asks for, whatever becomes of it (raises PropertyError where there is no minimum)."""
+    strict = crystal.relaxation != "lammps"
+    return potential.relax(crystal.atoms, STAGES[crystal.relaxation], force=FORCE, stress=STRESS, strict=strict)

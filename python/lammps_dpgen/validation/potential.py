@@ -97,6 +97,7 @@ class Potential(Protocol):
         force: float = 1e-4,
         stress: float = 1e-4,
         most_steps: int = 10000,
+        strict: bool = True,
     ) -> Static:
         """Relax atoms and cell.
 
@@ -108,6 +109,8 @@ class Potential(Protocol):
             Largest component of a force that may be left (eV/Å).
         stress
             Largest difference from zero pressure, of the components that are free, that may be left (GPa).
+        strict
+            Without it each stage is one go of the minimiser, and where its line search ends is taken as it is.
 
         Raises
         ------
