@@ -75,6 +75,9 @@ class Frame:
         Periodicity along the three cell vectors.
     spread
         ``[n_atoms]`` force spread over the models in eV/Å, or None.
+    learnt
+        ``[n_atoms]``, whether the force on each atom is learnt; None: all are. A cell that was cut out of a larger
+        frame has a margin whose forces are not.
     """
 
     species: tuple[str, ...]
@@ -83,6 +86,7 @@ class Frame:
     pbc: tuple[bool, bool, bool] = (True, True, True)
     origin: FrameOrigin = field(default_factory=lambda: FrameOrigin("unknown"))
     spread: FloatArray | None = None
+    learnt: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.species)
@@ -90,6 +94,8 @@ class Frame:
             raise StructureError(f"positions have shape {self.positions.shape}, expected ({n}, 3) for {n} species")
         if self.cell.shape != (3, 3):
             raise StructureError(f"cell has shape {self.cell.shape}, expected (3, 3)")
+        if self.learnt is not None and (self.learnt.shape != (n,) or not self.learnt.any()):
+            raise StructureError(f"learnt has shape {self.learnt.shape} for {n} atoms, or no force is learnt")
         if not (np.isfinite(self.positions).all() and np.isfinite(self.cell).all()):
             raise StructureError(
                 f"frame of {n} atoms (step {self.origin.step}) has positions or cell that are not finite"
@@ -112,7 +118,7 @@ class Frame:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of species, periodicity, cell and wrapped positions rounded to 1e-6 Å: the frame's identity."""
+        """SHA-256 of species, periodicity, cell, wrapped positions rounded to 1e-6 Å, and `learnt`: its identity."""
         positions = self.positions
         if any(self.pbc):
             fractional = np.linalg.solve(self.cell.T, positions.T).T
@@ -123,6 +129,8 @@ class Frame:
         digest.update(np.asarray(self.pbc, dtype=np.uint8).tobytes())
         for array in (self.cell, positions):
             digest.update(np.round(np.asarray(array) / HASH_RESOLUTION).astype(np.int64).tobytes())
+        if self.learnt is not None:
+            digest.update(np.asarray(self.learnt, dtype=np.uint8).tobytes())
         return digest.hexdigest()
 
     def to_ase(self) -> Atoms:
@@ -131,29 +139,35 @@ class Frame:
         atoms.info.update({k: v for k, v in vars(self.origin).items() if v not in ("", -1) and v == v})
         if self.spread is not None:
             atoms.set_array("force_spread", self.spread)
+        if self.learnt is not None:
+            atoms.set_array("learnt", self.learnt)
         return atoms
 
     @classmethod
     def from_ase(cls, atoms: Atoms, origin: FrameOrigin | None = None) -> Frame:
         """Make a frame from ASE atoms."""
         pbc = tuple(bool(p) for p in atoms.pbc)
+        spread, learnt = atoms.arrays.get("force_spread"), atoms.arrays.get("learnt")
         return cls(
             species=tuple(atoms.get_chemical_symbols()),
             positions=np.array(atoms.positions, dtype=np.float64),
             cell=np.array(atoms.cell.array, dtype=np.float64),
             pbc=(pbc[0], pbc[1], pbc[2]),
             origin=origin or FrameOrigin("import"),
+            spread=None if spread is None else np.array(spread, dtype=np.float64),
+            learnt=None if learnt is None else np.array(learnt, dtype=np.bool_),
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data for a worker process; floats round-trip exactly through ``repr``."""
-        return {
+        data: dict[str, Any] = {
             "species": list(self.species),
             "positions": self.positions.tolist(),
             "cell": self.cell.tolist(),
             "pbc": list(self.pbc),
             "origin": vars(self.origin),
         }
+        return data if self.learnt is None else {**data, "learnt": self.learnt.tolist()}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Frame:
@@ -164,6 +178,7 @@ class Frame:
             cell=np.array(data["cell"], dtype=np.float64),
             pbc=(bool(data["pbc"][0]), bool(data["pbc"][1]), bool(data["pbc"][2])),
             origin=FrameOrigin(**data["origin"]),
+            learnt=np.array(data["learnt"], dtype=np.bool_) if "learnt" in data else None,
         )
 
 

@@ -57,7 +57,8 @@ class Search:
             The trajectory ends here.
         """
         begin = time.monotonic()
-        check_max_atoms(frame.n_atoms, self._config.selection.max_atoms)
+        if self._config.extract is None:
+            check_max_atoms(frame.n_atoms, self._config.selection.max_atoms)
         found = deviation(self._shelf.ensemble.predict(frame))
         lo, hi = self._window
         failed = not found.max_f < hi  # NaN as well

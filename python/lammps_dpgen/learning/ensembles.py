@@ -9,7 +9,7 @@ import numpy as np
 
 from lammps_dpgen.config.learning import LearningConfig
 from lammps_dpgen.ensemble import Ensemble
-from lammps_dpgen.frame import Frame, LabelledFrame
+from lammps_dpgen.frame import FloatArray, Frame, LabelledFrame
 from lammps_dpgen.geometry import closest_contact
 from lammps_dpgen.store.records import Generation
 from lammps_dpgen.store.run_folder import RunFolder
@@ -40,9 +40,9 @@ def open_ensemble(run: RunFolder, generation: Generation) -> Ensemble:
 
 
 def frame_error(ensemble: Ensemble, labelled: LabelledFrame) -> FrameError:
-    """Compare model 1 with a label."""
+    """Compare model 1 with a label, on the atoms whose forces are learnt."""
     prediction = ensemble.predict(labelled.frame, n_models=1)
-    difference = prediction.forces[0] - labelled.label.forces
+    difference = _learnt(labelled.frame, prediction.forces[0] - labelled.label.forces)
     return FrameError(
         force_rmse=float(np.sqrt(np.mean(difference**2))),
         force_error_max=float(np.linalg.norm(difference, axis=1).max()),
@@ -51,13 +51,18 @@ def frame_error(ensemble: Ensemble, labelled: LabelledFrame) -> FrameError:
 
 
 def force_rmse(ensemble: Ensemble, labelled: Sequence[LabelledFrame]) -> float:
-    """Force RMSE over all components of all frames, mean square over the models; eV/Å."""
+    """Force RMSE over all components that are learnt of all frames, mean square over the models; eV/Å."""
     square, count = 0.0, 0
     for item in labelled:
-        difference = ensemble.predict(item.frame).forces - item.label.forces
+        difference = _learnt(item.frame, ensemble.predict(item.frame).forces - item.label.forces)
         square += float(np.sum(difference**2))
         count += difference.size
     return float(np.sqrt(square / count)) if count else float("nan")
+
+
+def _learnt(frame: Frame, per_atom: FloatArray) -> FloatArray:
+    """Return the values of ``[..., n_atoms, 3]`` for the atoms whose forces are learnt."""
+    return per_atom if frame.learnt is None else per_atom[..., frame.learnt, :]
 
 
 def root_mean_square(errors: Sequence[float]) -> float:

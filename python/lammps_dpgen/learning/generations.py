@@ -22,6 +22,7 @@ from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.records import Generation, ModelRecord
 from lammps_dpgen.store.run_folder import RunFolder
 from lammps_dpgen.training.base import TrainingJob, TrainingResult
+from lammps_dpgen.training.data import complete_weights
 
 #: Told what happens: kind of the event ("training", "training_rejected") and its data.
 OnEvent = Callable[[str, Mapping[str, Any]], None]
@@ -97,6 +98,7 @@ def train_generation(
         raise LearningError(f"generation {number} has no new label to train on; label frames first")
     old = old_systems(run, number, lambda g: ledger.labels(settings_hash, trained_in=g), config.type_map)
     new = new_systems(run, number, unseen, config.type_map) if unseen else ()
+    complete_weights([Path(system) for system in (*old, *new)])
     if final:
         old, new = (*old, *new), ()
     previous = ledger.latest_generation()

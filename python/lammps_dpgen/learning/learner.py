@@ -25,6 +25,7 @@ from lammps_dpgen.learning.generations import FINAL, TrainedGeneration, publish_
 from lammps_dpgen.learning.judge import Judge
 from lammps_dpgen.learning.label_batches import LabelBatches
 from lammps_dpgen.learning.labels import POLL_INTERVAL, LabelResult
+from lammps_dpgen.learning.large_frames import LargeFrames, Look
 from lammps_dpgen.learning.learned_frames import LearnedFrames
 from lammps_dpgen.learning.logbook import Logbook
 from lammps_dpgen.learning.models import adopt_models, link_generation
@@ -170,6 +171,8 @@ class Learner:
         if not chosen:
             return False
         assert self.generation is not None
+        if large := self._large_frames():
+            audits = large.cells(audits)[0]
         aside, number = self._set_aside(audits), self.generation.number
         audited = [frame for frame in audits if frame.hash not in aside and frame.origin.generation == number]
         self.ledger.add_frames(audited)
@@ -297,14 +300,20 @@ class Learner:
         self._learned.follow(self.ledger, self.config.labeler.settings_hash)
         number = self.generation.number if self.generation else 0
         rng = np.random.default_rng([self.config.seed, number, max(0, step)])
+        look: Look | None = self._second_look(bounds)
+        if large := self._large_frames(look):
+            offer, replaced = large.cells(frames)
+            frames, look = offer, large.second_look
         selection = select(
             frames,
             settings=settings,
             rng=rng,
             labelled=self._learned,
             already=self._set_aside(frames) | (self._batches.pending if self._batches else set()),
-            second_look=self._second_look(bounds),
+            second_look=look,
         )
+        if large:
+            selection.dropped.extend(replaced)
         self.selection = selection
         note = self.logbook.hold if selection.frames else self.logbook.write
         note(
@@ -320,6 +329,12 @@ class Learner:
         )
         self.ledger.add_frames(selection.frames)
         return selection.frames
+
+    def _large_frames(self, look: Look | None = None) -> LargeFrames | None:
+        """Return what cuts cells out of frames that are too large, where the configuration asks for it."""
+        if self.config.extract is None:
+            return None
+        return LargeFrames(self.config.extract, self.config.selection.max_atoms, self.ensemble, look)
 
     def _second_look(self, bounds: TrustBounds | None) -> SecondLook | None:
         if bounds is None or self.ensemble is None or self.generation is None:

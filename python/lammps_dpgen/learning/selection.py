@@ -99,7 +99,8 @@ def check_max_atoms(n_atoms: int, max_atoms: int) -> None:
         raise ConfigError(
             f"the frames have {n_atoms} atoms, but selection.max_atoms allows {max_atoms}: every candidate would have "
             "to be labelled as a whole, and the cost of DFT grows with the third power of the number of atoms. Explore "
-            "in a smaller cell, or raise selection.max_atoms if the reference method can label such frames"
+            "in a smaller cell, let cells be cut out of the frames ('extract'), or raise selection.max_atoms if the "
+            "reference method can label such frames"
         )
 
 

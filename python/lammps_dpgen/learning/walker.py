@@ -141,7 +141,7 @@ class Walker:
     looks
         How often the fix looked.
     first_look
-        When it did so first (monotonic clock, s); NaN before.
+        When it began to do so first (monotonic clock, s); NaN before.
     deviation_seconds, pause_seconds
         Wall time of the looks, and of the pauses with all that was done in them.
     """
@@ -249,8 +249,9 @@ class Walker:
 
     def _first_look(self, look: _core.Look) -> Trajectory:
         session = self.session
-        self.first_look = time.monotonic()
-        check_max_atoms(session.n_atoms, self._config.selection.max_atoms)
+        self.first_look = time.monotonic() - look.seconds  # when it began: the look itself counts as deviation
+        if self._config.extract is None:
+            check_max_atoms(session.n_atoms, self._config.selection.max_atoms)
         session.check_models(self._hashes)
         every = session.api.every()
         settings = self._config.safe_points

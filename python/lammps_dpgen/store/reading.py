@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, TypeVar, get_args
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, func, literal, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, Select, Table, func, literal, null, select
 from typing_extensions import Self
 
 from lammps_dpgen.frame import Frame, Label
@@ -221,7 +221,11 @@ class LedgerReader(TrajectoryReader):
 
     def _frame_columns(self) -> list[ColumnElement[Any]]:
         """Return the columns of a frame, with values for those that an older ledger does not have."""
-        missing = {"trajectory": literal(-1).label("trajectory")} if self._version < 2 else {}
+        missing: dict[str, ColumnElement[Any]] = {}
+        if self._version < 2:
+            missing["trajectory"] = literal(-1).label("trajectory")
+        if self._version < 3:
+            missing["learnt"] = null().label("learnt")
         return [missing.get(column.name, column) for column in schema.frames.c]
 
     def _fetch(self, query: Select[Any]) -> Sequence[RowMapping]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterable
 from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import PurePath
@@ -89,13 +90,18 @@ def frame_row(frame: Frame, state: str, cause: str) -> dict[str, Any]:
         "cause": cause,
         "n_atoms": frame.n_atoms,
         "species": json.dumps(list(frame.species), separators=(",", ":")),
-        "pbc": "".join("T" if periodic else "F" for periodic in frame.pbc),
+        "pbc": _letters(frame.pbc),
         "cell": array_bytes(frame.cell),
         "positions": array_bytes(frame.positions),
         "spread": None if frame.spread is None else array_bytes(frame.spread),
+        "learnt": None if frame.learnt is None else _letters(frame.learnt),
         **{name: getattr(origin, name) for name in _ORIGIN_OTHERS},
         **{name: known(getattr(origin, name)) for name in _ORIGIN_FLOATS},
     }
+
+
+def _letters(flags: Iterable[bool]) -> str:
+    return "".join("T" if flag else "F" for flag in flags)
 
 
 def frame_from(row: RowMapping) -> Frame:
@@ -109,6 +115,7 @@ def frame_from(row: RowMapping) -> Frame:
         pbc=(row["pbc"][0] == "T", row["pbc"][1] == "T", row["pbc"][2] == "T"),
         origin=FrameOrigin(**origin),
         spread=None if row["spread"] is None else array_from(row["spread"]),
+        learnt=None if row["learnt"] is None else np.array([letter == "T" for letter in row["learnt"]]),
     )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import UniqueConstraint as Unique
 
 #: Raised whenever a table changes; a program refuses a ledger whose version is above its own. Older ones are upgraded
 #: when they are opened for writing (``upgrade.py``), and read as they are otherwise.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 metadata = MetaData()
 
@@ -35,6 +35,8 @@ frames = Table(
     Column("cell", LargeBinary, nullable=False),
     Column("positions", LargeBinary, nullable=False),
     Column("spread", LargeBinary),
+    # One letter per atom, T where its force is learnt; null: all are.
+    Column("learnt", Text),
     # Where the frame came from: the fields of FrameOrigin, by their names.
     Column("source", Text, nullable=False),
     Column("reason", Text, nullable=False),

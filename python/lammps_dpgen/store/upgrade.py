@@ -31,5 +31,10 @@ def _from_1(connection: Connection) -> None:
     schema.trajectories.create(connection)
 
 
+def _from_2(connection: Connection) -> None:
+    """Frames that were cut out of larger ones know whose forces are learnt."""
+    connection.exec_driver_sql("ALTER TABLE frames ADD COLUMN learnt TEXT")
+
+
 #: Version -> what makes the next version of it.
-_STEPS: dict[int, Callable[[Connection], None]] = {1: _from_1}
+_STEPS: dict[int, Callable[[Connection], None]] = {1: _from_1, 2: _from_2}

@@ -18,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lammps_dpgen.errors import ConfigError, TrainingError
-from lammps_dpgen.frame import FloatArray, LabelledFrame
+from lammps_dpgen.frame import FloatArray, Frame, LabelledFrame
 
 SET = "set.000"
+#: DeePMD-kit's name for the weight of the force on each atom.
+WEIGHTS = "atom_pref"
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,10 @@ class System:
 def write_systems(labelled: Sequence[LabelledFrame], folder: Path, type_map: Sequence[str]) -> list[Path]:
     """Write labelled frames as deepmd/npy systems ``folder/<formula>``, one per composition and periodicity.
 
-    Virials are written for a system when all of its frames have one. A system that exists already is replaced; each
-    one appears complete or not at all.
+    Virials are written for a system when all of its frames have one. Frames of which not all forces are learnt are
+    systems of their own, with a weight for the force on each atom (``atom_pref.npy``) and without virial: the number of
+    atoms over that of learnt ones, or 0, so that the mean over all atoms is that over the learnt ones. A system that
+    exists already is replaced; each one appears complete or not at all.
 
     Parameters
     ----------
@@ -126,7 +130,8 @@ def _check(member: LabelledFrame, type_map: Sequence[str]) -> None:
 def _name(member: LabelledFrame, type_map: Sequence[str]) -> str:
     counts = Counter(member.frame.species)
     formula = "".join(f"{element}{counts[element]}" for element in type_map if counts[element])
-    return formula if all(member.frame.pbc) else f"{formula}_nopbc"
+    kind = "" if member.frame.learnt is None else "_cut"
+    return f"{formula}{kind}" if all(member.frame.pbc) else f"{formula}{kind}_nopbc"
 
 
 def _write_system(members: Sequence[LabelledFrame], folder: Path, type_map: Sequence[str]) -> Path:
@@ -164,7 +169,37 @@ def _arrays(members: Sequence[LabelledFrame], orders: Sequence[NDArray[np.int64]
         "energy": np.array([member.label.energy for member in members]),
         "force": np.stack([member.label.forces[order].ravel() for member, order in pairs]),
     }
+    if members[0].frame.learnt is not None:
+        arrays[WEIGHTS] = np.stack([_weights(member.frame)[order] for member, order in pairs])
+        return {name: np.asarray(values, dtype=np.float64) for name, values in arrays.items()}
     virials = [member.label.virial.ravel() for member in members if member.label.virial is not None]
     if len(virials) == len(members):
         arrays["virial"] = np.stack(virials)
     return {name: np.asarray(values, dtype=np.float64) for name, values in arrays.items()}
+
+
+def _weights(frame: Frame) -> FloatArray:
+    """Return the weight of the force on each atom of a frame, 1 on average."""
+    learnt = np.ones(frame.n_atoms, dtype=bool) if frame.learnt is None else frame.learnt
+    return np.where(learnt, frame.n_atoms / np.count_nonzero(learnt), 0.0)
+
+
+def has_weights(system: Path) -> bool:
+    """Tell whether a deepmd/npy system says which forces are learnt."""
+    return any(system.glob(f"set.*/{WEIGHTS}.npy"))
+
+
+def complete_weights(systems: Sequence[Path]) -> None:
+    """Give all systems of a training weights where one of them has some: DeePMD-kit takes them for all or for none.
+
+    Each file appears complete or not at all.
+    """
+    without = [system for system in systems if not has_weights(system)]
+    if len(without) == len(systems):
+        return
+    for system in without:
+        for folder in sorted(system.glob("set.*")):
+            forces = np.load(folder / "force.npy", mmap_mode="r")
+            fresh = folder / f".{WEIGHTS}.npy"
+            np.save(fresh, np.ones((len(forces), forces.shape[1] // 3)))
+            os.replace(fresh, folder / f"{WEIGHTS}.npy")

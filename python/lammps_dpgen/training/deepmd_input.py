@@ -14,7 +14,7 @@ import numpy as np
 
 from lammps_dpgen.errors import ConfigError, TrainingError
 from lammps_dpgen.training.base import TrainingJob
-from lammps_dpgen.training.data import read_system
+from lammps_dpgen.training.data import has_weights, read_system
 from lammps_dpgen.training.deepmd_settings import DeepmdSettings, ReuseSettings
 from lammps_dpgen.training.neighbors import NeighborStatistics, count_neighbors, selected_neighbors
 
@@ -49,6 +49,8 @@ def training_input(settings: DeepmdSettings, job: TrainingJob) -> Input:
     training["training_data"]["systems"] = [str(Path(path).absolute()) for path in (*job.old_systems, *job.new_systems)]
     if is_continued(settings, job):
         _set_reuse(content, settings.warm_start, job)
+    if any(has_weights(Path(system)) for system in training["training_data"]["systems"]):
+        _weigh_forces(content["loss"])
     steps = training.get("numb_steps")
     if not isinstance(steps, int) or steps < 1:
         raise ConfigError(f"training.numb_steps of the DeePMD-kit input is {steps!r}; give a positive number of steps")
@@ -162,6 +164,25 @@ def _set_reuse(content: Input, reuse: ReuseSettings, job: TrainingJob) -> None:
     ):
         if value is not None:
             content[part][key] = value
+
+
+def _weigh_forces(loss: dict[str, Any]) -> None:
+    """Let the prefactors of the forces stand for weighted forces: with a weight of 1 for all atoms, the same loss.
+
+    Raises
+    ------
+    ConfigError
+        The loss is none that DeePMD-kit can weigh by atom.
+    """
+    unfit = [key for key in ("relative_f", "use_huber") if loss.get(key)]
+    if loss.get("type", "ener") != "ener" or unfit:
+        raise ConfigError(
+            f"the loss of the DeePMD-kit input ({', '.join([loss.get('type', 'ener'), *unfit])}) cannot weigh forces "
+            "by atom, which cells cut out of larger frames need; take the loss 'ener' without these, or no 'extract'"
+        )
+    for when, default in (("start", 1000.0), ("limit", 1.0)):
+        loss[f"{when}_pref_pf"] = loss.get(f"{when}_pref_f", default)
+        loss[f"{when}_pref_f"] = 0.0
 
 
 def _sel(settings: DeepmdSettings, job: TrainingJob) -> list[int]:

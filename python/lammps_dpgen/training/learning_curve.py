@@ -6,8 +6,8 @@ from pathlib import Path
 
 from lammps_dpgen.errors import TrainingError
 
-#: Columns by what they are called with and without validation data, and for models with spin.
-FORCE = ("rmse_f_trn", "rmse_f", "rmse_fr_trn")
+#: Columns by what they are called with and without validation data, and for models with spin or weighted forces.
+FORCE = ("rmse_f_trn", "rmse_f", "rmse_fr_trn", "rmse_pf_trn", "rmse_pf")
 ENERGY = ("rmse_e_trn", "rmse_e")
 
 
