@@ -32,6 +32,7 @@ from lammps_dpgen.validation.potential import Potential, Simulation
 from lammps_dpgen.validation.transport import (
     DIFFUSION_UNIT,
     VISCOSITY_UNIT,
+    Measured,
     diffusion,
     size_correction,
     viscosity,
@@ -45,6 +46,13 @@ STRESS, TRAJECTORY = 5, 50
 
 #: eV/Å³ in bar, LAMMPS' unit of pressure.
 BAR = 1602176.6208
+
+#: A viscosity is used for the correction when it is so many times its error.
+RESOLVED = 2.0
+UNRESOLVED = (
+    "the viscosity, which the correction for size needs, is lost in noise: raise production, or give viscosity. D_cell "
+    "is not corrected"
+)
 
 #: Values of a run that become rows: name, unit, factor, what it is.
 ROWS = (
@@ -66,6 +74,9 @@ class LiquidSettings(DynamicsSettings):
 
     temperatures: tuple[float, ...] = Field(min_length=1, description="K.")
     runs: int = Field(default=1, ge=1, description="Independent runs at each temperature, with other first velocities.")
+    viscosity: float | None = Field(
+        default=None, gt=0.0, description="mPa s, for the correction of D, where it is known. Default: as measured."
+    )
     rdf_cutoff: float = Field(default=10.0, gt=0.0, description="Å, up to half the shortest height of the cell.")
     rdf_bins: int = Field(default=200, ge=20, description="Bins of the radial distribution function.")
     correlation: float = Field(
@@ -120,11 +131,14 @@ class LiquidProperty:
         interval = TRAJECTORY * settings.timestep
         eta = viscosity(stresses, STRESS * settings.timestep, volume, temperature, settings.correlation, BLOCKS)
         cell = diffusion(positions, interval, BLOCKS)
-        correction = size_correction(temperature, volume, eta)
+        known = settings.viscosity
+        used = eta if known is None else Measured(known / VISCOSITY_UNIT, 0.0)
+        resolved = used.value > RESOLVED * used.error
+        correction = size_correction(temperature, volume, used) if resolved else Measured(0.0, 0.0)
         mass = float(atoms.get_masses().sum()) * _amu * 1e3
         r, g = read_rdf(potential.folder / "rdf.dat")
         return {
-            "D": [cell.value + correction.value, float(np.hypot(cell.error, correction.error))],
+            "D": [cell.value + correction.value, float(np.hypot(cell.error, correction.error))] if resolved else None,
             "D_cell": [cell.value, cell.error],
             "eta": [eta.value, eta.error],
             "density": [mass / (volume * 1e-24), 0.0],
@@ -199,7 +213,11 @@ class LiquidProperty:
             if not values:
                 rows.append(replace(row, failure="; ".join(failures)))
                 continue
-            mean, error = joined(*zip(*(value[name] for value in values), strict=True))
+            known = [value[name] for value in values if value[name] is not None]
+            if not known:
+                rows.append(replace(row, failure=UNRESOLVED))
+                continue
+            mean, error = joined(*zip(*known, strict=True))
             if name == "D":
                 row = replace(
                     row, definition=f"{told}; finite-size correction of Yeh and Hummer with the viscosity eta"

@@ -72,7 +72,7 @@ def viscosity(
     """Return the shear viscosity in eV ps/Å³, by Green and Kubo.
 
     The volume over kT, times the integral of the autocorrelation up to `time` (ps), over five components of the
-    deviator: xy, xz, yz, (xx - yy)/2, (yy - zz)/2.
+    deviator: xy, xz, yz, (xx - yy)/2, (yy - zz)/2. Their means are zero in a liquid and are not subtracted.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def viscosity(
     n_lags = max(2, round(time / interval))
     values = []
     for block in np.array_split(shears, n_blocks, axis=1):
-        correlation = autocorrelation(block - block.mean(axis=1, keepdims=True), min(n_lags, block.shape[1] // 2))
+        correlation = autocorrelation(block, min(n_lags, block.shape[1] // 2))
         values.append(volume / (kB * temperature) * np.trapezoid(correlation, dx=interval))
     return _of_blocks(np.array(values))
 
