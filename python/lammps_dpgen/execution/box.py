@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
@@ -90,11 +89,6 @@ class TaskBox:
         """Take a task out of the box; who works on it ends when he notices."""
         (self._requests / key).unlink(missing_ok=True)
         self.reset(key)
-
-    def clear(self) -> None:
-        """Take all tasks out."""
-        for folder in (self._requests, self.claims, self._results):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 class Claim:

@@ -136,10 +136,15 @@ class ClusterExecutor:
         return done
 
     def cancel(self, reason: str) -> list[Outcome]:
-        """Kill what runs, drop what waits, and return an outcome with `reason` for each."""
+        """Kill what runs, drop what waits, and return an outcome with `reason` for each.
+
+        A result that came since the last :meth:`poll` is not lost: who asks for the same task again gets it.
+        """
         keys = list(self._jobs)
         for key in keys:
-            self._box.remove(key)
+            done = self._box.result(key)
+            if done is None or done.value is None:
+                self._box.remove(key)
         if self._broker is not None and keys:
             self._broker.send({"forget": keys})
         cancelled = [_outcome(job, None, reason) for job in self._jobs.values()]
@@ -148,7 +153,7 @@ class ClusterExecutor:
         return cancelled
 
     def close(self) -> None:
-        """Cancel all jobs; open tasks are forgotten."""
+        """Cancel all jobs; open tasks are forgotten, and results that nobody has taken wait for the next executor."""
         if self._closed:
             return
         self._closed = True
@@ -163,7 +168,6 @@ class ClusterExecutor:
             time.sleep(0.02)
         self._broker.kill()
         self._broker.wait(5.0)
-        self._box.clear()
 
     def __enter__(self) -> ClusterExecutor:
         return self
