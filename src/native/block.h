@@ -26,16 +26,16 @@ template <typename Real> class Block {
   void sum_moments();
   void add_near(const CompiledCentre<Real> &centre, int model);
   void slopes_of_near(const CompiledCentre<Real> &centre);
-  void fit(const CompiledCentre<Real> &centre);
-  void fit_back(const CompiledCentre<Real> &centre);
-  void descriptors_back(const CompiledCentre<Real> &centre);
+  void fit(const CompiledCentre<Real> &centre, const CompiledForm<Real> &form);
+  void fit_back(const CompiledCentre<Real> &centre, const CompiledForm<Real> &form);
+  void descriptors_back(const CompiledCentre<Real> &centre, const CompiledForm<Real> &form);
 
   const CompiledEnsemble<Real> &compiled_;
   const Kernels<Real> &kernels_;
   Neighborhood<Real> neighborhood_;
   std::vector<int> sel_;
   Real basis_at_0_[spline_order];
-  int type_ = 0, n_rows_ = 0, stride_ = 0;    // stride_: of rows as wide as the embedding
+  int type_ = 0, n_rows_ = 0;
 
   Buffer<Real> moments_, rows_, four_, four_slopes_, descriptor_, row_slopes_, moment_slopes_, energies_;
   std::vector<Buffer<Real>> outputs_, slopes_;    // by layer of the fitting net

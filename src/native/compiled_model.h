@@ -28,26 +28,43 @@ template <typename Real> struct CompiledLayer {
   Buffer<Real> bias{}, idt{};
 };
 
+/// How the descriptor of one model and centre type is formed, and the layer that takes it.
+///
+/// Rows on the spline grid become four rows of `width` numbers, and these the products of numbers a and c, summed over
+/// the four rows. Either the numbers are the channels of the embedding net, a is an axis neuron and c any channel; or
+/// they are few directions in which all channels lie, and the products are those of all pairs, each once. What takes
+/// the channels from the directions, and the sum over products of channels, is then part of the first layer of the
+/// fitting net, and the descriptor itself is never formed.
+template <typename Real> struct CompiledForm {
+  int width = 0, stride = 0;    ///< of the four rows, without and with padding
+  ProductRows products{};       ///< which products there are
+  int size = 0;                 ///< of the descriptor, with padding
+  Packed<Real> spline{}, spline_back{};
+  Packed<Real> forward{}, back{};    ///< of the first layer
+};
+
 /// What one model does with the atoms of one type.
 template <typename Real> struct CompiledCentre {
-  double average = 0.0, deviation = 1.0;    ///< of s
-  double factor = 0.0, factor_xyz = 0.0;    ///< 1 / (deviation * sum of sel), of s and of directions
-  Packed<Real> spline{}, spline_back{};     ///< from rows on the grid to the four rows of width(), and back
-  std::vector<CompiledLayer<Real>> layers{};
-  Buffer<Real> last{};    ///< weights of the last layer, which has one output
-  double shift = 0.0;     ///< eV
+  double average = 0.0, deviation = 1.0;        ///< of s
+  double factor = 0.0, factor_xyz = 0.0;        ///< 1 / (deviation * sum of sel), of s and of directions
+  CompiledForm<Real> full{};                    ///< exact; near neighbours need it
+  CompiledForm<Real> reduced{};                 ///< width 0: not worth while
+  std::vector<CompiledLayer<Real>> layers{};    ///< the first without its matrices
+  Buffer<Real> last{};                          ///< weights of the last layer, which has one output
+  double shift = 0.0;                           ///< eV
 };
 
 /// All models of an ensemble on one grid.
 template <typename Real> struct CompiledEnsemble {
   SplineGrid grid{};
-  int row = 0;    ///< length of a row on the grid: each neighbour type has padded(n_basis) numbers
-  int width = 0, axis = 0;
+  int row = 0;      ///< length of a row on the grid: each neighbour type has padded(n_basis) numbers
+  int width = 0;    ///< of the embedding nets
   std::vector<std::vector<CompiledCentre<Real>>> models{};    ///< [model][type of the centre]
   std::vector<Model> exact{};                                 ///< as they were trained, for what lies beyond the grid
 
   /// The models must agree in all but their weights.
-  CompiledEnsemble(const std::vector<Model> &models, const SplineGrid &grid);
+  /// `rank_tolerance`: see find_low_rank(); 0: never reduced.
+  CompiledEnsemble(const std::vector<Model> &models, const SplineGrid &grid, double rank_tolerance);
 };
 
 /// The coarsest grid on which all embedding nets are right to `tolerance` (relative to their largest value and slope).

@@ -20,8 +20,8 @@ void add_pair_virial(const double *delta, const double *force, double weight, do
 
 template <typename Real> class BlockEvaluator : public Evaluator {
  public:
-  BlockEvaluator(const std::vector<Model> &models, double tolerance) :
-      sel_(models.front().sel), compiled_(models, choose_grid(models, tolerance)),
+  BlockEvaluator(const std::vector<Model> &models, double tolerance, double rank_tolerance) :
+      sel_(models.front().sel), compiled_(models, choose_grid(models, tolerance), rank_tolerance),
       block_(compiled_, models.front(), block_size)
   {
   }
@@ -50,13 +50,24 @@ template <typename Real> class BlockEvaluator : public Evaluator {
   {
     return std::string(sizeof(Real) == 8 ? "double" : "single") + " precision, " + kernels<Real>().name + ", " +
         std::to_string(compiled_.grid.n_intervals()) + " spline steps up to s = " + std::to_string(compiled_.grid.end) +
-        "/Å";
+        "/Å" + rank();
   }
 
  private:
   static bool wants(const PerAtom *per_atom, int model, std::size_t)
   {
     return per_atom && (per_atom->model == model || per_atom->model == PerAtom::mean);
+  }
+
+  std::string rank() const
+  {
+    int least = 0, most = 0;
+    for (const auto &model : compiled_.models)
+      for (const auto &centre : model) {
+        least = least == 0 ? centre.reduced.width : std::min(least, centre.reduced.width);
+        most = std::max(most, centre.reduced.width);
+      }
+    return most == 0 ? ", full descriptor" : ", rank " + std::to_string(least) + " to " + std::to_string(most);
   }
 
   void start(const AtomsView &atoms, const std::vector<Prediction *> &out, PerAtom *per_atom)
@@ -129,11 +140,12 @@ void check_alike(const std::vector<Model> &models)
 
 }    // namespace
 
-std::unique_ptr<Evaluator> make_evaluator(const std::vector<Model> &models, Precision precision, double tolerance)
+std::unique_ptr<Evaluator> make_evaluator(const std::vector<Model> &models, Precision precision, double tolerance,
+                                          double rank_tolerance)
 {
   check_alike(models);
-  if (precision == Precision::fp32) return std::make_unique<BlockEvaluator<float>>(models, tolerance);
-  return std::make_unique<BlockEvaluator<double>>(models, tolerance);
+  if (precision == Precision::fp32) return std::make_unique<BlockEvaluator<float>>(models, tolerance, rank_tolerance);
+  return std::make_unique<BlockEvaluator<double>>(models, tolerance, rank_tolerance);
 }
 
 }    // namespace dpgen::native

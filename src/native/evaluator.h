@@ -22,7 +22,8 @@ class Evaluator {
 };
 
 /// Throws ModelError for models that the kernel does not cover.
-std::unique_ptr<Evaluator> make_evaluator(const std::vector<Model> &models, Precision precision, double tolerance);
+std::unique_ptr<Evaluator> make_evaluator(const std::vector<Model> &models, Precision precision, double tolerance,
+                                          double rank_tolerance);
 
 }    // namespace dpgen::native
 

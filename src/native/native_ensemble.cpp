@@ -12,8 +12,10 @@ namespace dpgen::native {
 
 namespace {
 
-// Relative error of the splines' values and slopes. Forces follow to some 1e-9 and 1e-6 eV/Å.
+// Relative error of the splines' values and slopes, and of the directions that channels are reduced to. What it changes
+// in forces stays below 1e-9 and some 1e-6 eV/Å.
 constexpr double tolerance_double = 1e-9, tolerance_single = 1e-6;
+constexpr double rank_tolerance_double = 1e-9, rank_tolerance_single = 1e-6;
 
 Model converted(const std::string &path, const std::string &hash)
 {
@@ -49,7 +51,9 @@ NativeEnsemble::NativeEnsemble(const std::vector<std::string> &paths, Precision 
   for (std::size_t k = 0; k < paths_.size(); ++k) models.push_back(converted(paths_[k], hashes_[k]));
   cutoff_ = models.front().cutoff;
   type_map_ = models.front().type_map;
-  evaluator_ = make_evaluator(models, precision, precision == Precision::fp64 ? tolerance_double : tolerance_single);
+  const bool fp64 = precision == Precision::fp64;
+  evaluator_ = make_evaluator(models, precision, fp64 ? tolerance_double : tolerance_single,
+                              fp64 ? rank_tolerance_double : rank_tolerance_single);
 }
 
 NativeEnsemble::~NativeEnsemble() = default;

@@ -39,6 +39,20 @@ template <typename Real> struct LayerTask {
   Real *z = nullptr, *slope = nullptr;    ///< rows of padded(n_out); those of x of padded(n_in)
 };
 
+/// Products of numbers a and c: row a has those with c from first(a) to n_columns, and the rows follow each other.
+struct ProductRows {
+  int n_rows = 0, n_columns = 0;    ///< the latter a multiple of 8
+  bool each_pair_once = false;      ///< a row begins at the last multiple of 8 that is not beyond a
+
+  int first(int a) const { return each_pair_once ? a / 8 * 8 : 0; }
+  int size() const
+  {
+    int n = 0;
+    for (int a = 0; a < n_rows; ++a) n += n_columns - first(a);
+    return n;
+  }
+};
+
 template <typename Real> struct Kernels {
   const char *name = "";
   int panel = 0;    ///< columns of a packed matrix that lie together
@@ -60,10 +74,10 @@ template <typename Real> struct Kernels {
   /// From dE/d(rows) to dE/d(moments).
   void (*normalise_back)(int stride, Real average, Real factor, Real factor_xyz, const Real *rows,
                          Real *moments) = nullptr;
-  /// d[a][c] = sum over the four rows of t[.][a] t[.][c]; all rows have `stride`.
-  void (*descriptor)(int axis, int stride, const Real *t, Real *d) = nullptr;
+  /// d = sums of products over the four rows of t, which are `stride` apart.
+  void (*descriptor)(const ProductRows &products, int stride, const Real *t, Real *d) = nullptr;
   /// From dE/dd to dE/dt.
-  void (*descriptor_back)(int axis, int stride, const Real *t, const Real *dd, Real *dt) = nullptr;
+  void (*descriptor_back)(const ProductRows &products, int stride, const Real *t, const Real *dd, Real *dt) = nullptr;
 };
 
 /// The best that this processor has; $DPGEN_SIMD (avx512, avx2, portable) asks for less.

@@ -302,36 +302,45 @@ template <typename Real> void scale(int n, const Real *b, Real *a)
 // ---- descriptor
 // ------------------------------------------------------------------------------------------------------
 
-template <typename Real> void descriptor(int axis, int stride, const Real *t, Real *d)
+// By eight columns, then over the rows that have them.
+template <typename Real> void descriptor(const ProductRows &products, int stride, const Real *t, Real *d)
 {
-  using V = Vector<Real>;
-  for (int c = 0; c < stride; c += lanes<Real>) {
-    const V t0 = load<V>(t + c), t1 = load<V>(t + stride + c), t2 = load<V>(t + 2 * stride + c),
-            t3 = load<V>(t + 3 * stride + c);
-    for (int a = 0; a < axis; ++a)
-      store(d + a * stride + c, t[a] * t0 + t[stride + a] * t1 + t[2 * stride + a] * t2 + t[3 * stride + a] * t3);
+  using E = Eight<Real>;
+  for (int c = 0; c < products.n_columns; c += 8) {
+    const E t0 = load<E>(t + c), t1 = load<E>(t + stride + c), t2 = load<E>(t + 2 * stride + c),
+            t3 = load<E>(t + 3 * stride + c);
+    Real *row = d;
+    for (int a = 0; a < products.n_rows && products.first(a) <= c; ++a) {
+      store(row + c - products.first(a),
+            t[a] * t0 + t[stride + a] * t1 + t[2 * stride + a] * t2 + t[3 * stride + a] * t3);
+      row += products.n_columns - products.first(a);
+    }
   }
 }
 
-template <typename Real> void descriptor_back(int axis, int stride, const Real *t, const Real *dd, Real *dt)
+template <typename Real>
+void descriptor_back(const ProductRows &products, int stride, const Real *t, const Real *dd, Real *dt)
 {
-  using V = Vector<Real>;
-  for (int c = 0; c < stride; c += lanes<Real>) {
-    V sums[4] = {};
-    for (int a = 0; a < axis; ++a) {
-      const V g = load<V>(dd + a * stride + c);
+  using E = Eight<Real>;
+  for (int c = 0; c < products.n_columns; c += 8) {
+    E sums[4] = {};
+    const Real *row = dd;
+    for (int a = 0; a < products.n_rows && products.first(a) <= c; ++a) {
+      const E g = load<E>(row + c - products.first(a));
       for (int q = 0; q < 4; ++q) sums[q] += t[q * stride + a] * g;
+      row += products.n_columns - products.first(a);
     }
     for (int q = 0; q < 4; ++q) store(dt + q * stride + c, sums[q]);
   }
-  for (int a = 0; a < axis; ++a) {
-    V sums[4] = {};
-    for (int c = 0; c < stride; c += lanes<Real>) {
-      const V g = load<V>(dd + a * stride + c);
-      for (int q = 0; q < 4; ++q) sums[q] += load<V>(t + q * stride + c) * g;
+  for (int a = 0; a < products.n_rows; ++a) {
+    const int first = products.first(a);
+    E sums[4] = {};
+    for (int c = first; c < products.n_columns; c += 8) {
+      const E g = load<E>(dd + c - first);
+      for (int q = 0; q < 4; ++q) sums[q] += load<E>(t + q * stride + c) * g;
     }
-    for (int q = 0; q < 4; ++q)
-      for (int l = 0; l < lanes<Real>; ++l) dt[q * stride + a] += sums[q][l];
+    for (int q = 0; q < 4; ++q) dt[q * stride + a] += sum<Real>(sums[q]);
+    dd += products.n_columns - first;
   }
 }
 
