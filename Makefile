@@ -83,6 +83,10 @@ demo: $(INSTALLED) ## Aluminium heated into the melt while it learns: runs/demo/
 bench: $(INSTALLED) ## Measure the cost of fix dpgen against pair_style deepmd: a table
 	$(BIN)/python benchmarks/run.py $(BENCH_ARGS)
 
+.PHONY: validate-paper
+validate-paper: $(INSTALLED) ## The MEAM column of the paper from lammps-dpgen validate: STRUCTURES=folder for Table S9
+	$(BIN)/python examples/09-validate-meam/run.py $(if $(STRUCTURES),--structures $(STRUCTURES))
+
 # ---- tests -----------------------------------------------------------------------------------------------------------
 
 # One thread each: repeatable figures, and ranks that do not fight for the cores.

@@ -15,6 +15,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import yaml
+
 from lammps_dpgen.cli.main import main as command
 
 HERE = Path(__file__).resolve().parent
