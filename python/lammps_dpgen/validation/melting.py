@@ -1,0 +1,251 @@
+"""The property ``melting``: the temperature at which solid and liquid coexist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from ase import Atoms
+from pydantic import Field
+
+from lammps_dpgen.frame import FloatArray
+from lammps_dpgen.validation.base import Chart, Findings, Piece, PropertySettings, Result, Row, Series
+from lammps_dpgen.validation.crystal import Crystal
+from lammps_dpgen.validation.defects import is_cubic
+from lammps_dpgen.validation.dynamics import (
+    BLOCKS,
+    DynamicsSettings,
+    block_average,
+    compact_repeat,
+    equilibrate,
+    joined,
+    prepare_solid_share,
+    refuse_nonsense,
+    sampled,
+    start,
+)
+from lammps_dpgen.validation.potential import Potential, Simulation
+
+#: Table of the report.
+PART = "Melting"
+
+#: Axis of the charts.
+TIME = "time (ps)"
+
+#: Steps between samples of the coexistence.
+SAMPLE = 50
+
+#: Shares of solid atoms between which both phases are there.
+COEXISTENCE = (0.15, 0.85)
+
+
+class MeltingSettings(DynamicsSettings):
+    """Melting temperature by coexistence of solid and liquid at constant enthalpy and zero pressure.
+
+    Each starting temperature is a run of its own, whose result is stored when it is done: a command that was broken
+    off goes on with the next one.
+
+    Examples
+    --------
+    >>> MeltingSettings(temperatures=(850.0, 900.0, 950.0)).elongation
+    3
+    """
+
+    atoms: int = Field(default=2000, ge=32, description="Atoms of the elongated cell, at least.")
+    temperatures: tuple[float, ...] = Field(
+        min_length=1,
+        description="Starting temperatures in K, around the melting point: those within some 50 K of it end in "
+        "coexistence, others bound it.",
+    )
+    elongation: int = Field(default=3, ge=2, description="Length of the cell along z over the other two, about.")
+
+
+class MeltingProperty:
+    """Melting temperature: where a cell that is half solid and half liquid stays so.
+
+    The lower half of a crystal, at the lattice constants of the starting temperature, is held while the upper half
+    melts; then all atoms move at constant enthalpy and zero pressure along z. What freezes or melts warms or cools the
+    cell, until the two phases are in equilibrium at the melting temperature.
+    """
+
+    name: ClassVar[str] = "melting"
+    version: ClassVar[int] = 1
+    Settings: ClassVar[type[PropertySettings]] = MeltingSettings
+
+    def __init__(self, settings: MeltingSettings, crystals: Sequence[Crystal]) -> None:
+        self._settings = settings
+        self._crystals = crystals
+
+    def pieces(self) -> list[Piece]:
+        """Return one piece for each crystal and starting temperature."""
+        return [
+            Piece(
+                f"{crystal.name} from {temperature:g} K",
+                {
+                    "crystal": crystal.to_json(),
+                    "repeat": list(elongated_repeat(crystal.atoms, self._settings.atoms, self._settings.elongation)),
+                    "temperature": temperature,
+                    "pressure": "iso 0 0" if is_cubic(crystal.atoms) else "aniso 0 0",
+                },
+            )
+            for crystal in self._crystals
+            for temperature in self._settings.temperatures
+        ]
+
+    def compute(self, potential: Potential, piece: Piece) -> dict[str, Any]:
+        """Let solid and liquid coexist from one starting temperature."""
+        given, settings = piece.payload, self._settings
+        temperature: float = given["temperature"]
+        bulk = potential.crystal(Crystal.from_json(given["crystal"]))
+        atoms = bulk.atoms.repeat(given["repeat"])
+        with potential.simulation(atoms) as lammps:
+            prepare_solid_share(lammps, bulk.atoms)
+            start(lammps, settings, temperature, settings.seed)
+            self._expand(lammps, potential, temperature, given["pressure"])
+            self._melt_half(lammps, temperature)
+            samples = self._coexist(lammps, potential)
+        return self._outcome(samples, len(atoms))
+
+    def _expand(self, lammps: Simulation, potential: Potential, temperature: float, pressure: str) -> None:
+        """Give the crystal its mean lattice constants at the starting temperature."""
+        settings = self._settings
+        equilibrate(lammps, settings, temperature, settings.equilibration / 2.0, pressure)
+        lammps.run(
+            [
+                *(f"variable {length} equal {length}" for length in ("lx", "ly", "lz")),
+                f"fix bath all npt temp {temperature} {temperature} {settings.thermostat_time} "
+                f"{pressure} {settings.barostat_time}",
+            ]
+        )
+        file = potential.folder / "lengths.dat"
+        means = sampled(lammps, settings, ["lx", "ly", "lz"], file, settings.equilibration / 2.0).mean(axis=0)
+        scales = [f"{axis} scale {means[i] / lammps.thermo(f'l{axis}')}" for i, axis in enumerate("xyz")]
+        lammps.run(["unfix bath", f"change_box all {' '.join(scales)} remap units box"])
+
+    def _melt_half(self, lammps: Simulation, temperature: float) -> None:
+        """Melt the upper half of the cell beside the lower one, which is held, and cool the liquid down."""
+        settings = self._settings
+        hot = settings.melt_temperature or 2.0 * temperature
+        bath = f"{settings.thermostat_time} z 0 0 {settings.barostat_time} dilate liquid"
+        lammps.run(
+            [
+                "variable middle equal zlo+0.5*lz",
+                "variable upper atom z>v_middle",
+                "group liquid variable upper",
+                "group held subtract all liquid",
+                "velocity held set 0 0 0",
+                f"velocity liquid create {hot} {settings.seed} mom yes rot no dist gaussian",
+                "compute liquid_temp liquid temp",
+                f"fix bath liquid npt temp {hot} {hot} {bath}",
+                "fix_modify bath temp liquid_temp",
+                f"run {settings.steps(settings.melt_time)}",
+                "unfix bath",
+                f"fix bath liquid npt temp {hot} {temperature} {bath}",
+                "fix_modify bath temp liquid_temp",
+                f"run {settings.steps(settings.melt_time)}",
+                "unfix bath",
+                # Half of the energy given to atoms in their places goes into the potential.
+                f"velocity held create {2.0 * temperature} {settings.seed} mom yes rot no dist gaussian",
+            ]
+        )
+        refuse_nonsense(lammps)
+        equilibrate(lammps, settings, temperature, 1.0, "z 0 0")
+
+    def _coexist(self, lammps: Simulation, potential: Potential) -> FloatArray:
+        """Run at constant enthalpy; returns temperature (K), share of solid atoms, and pressure (bar) in the plane."""
+        settings = self._settings
+        lammps.run(
+            [
+                "variable temperature equal temp",
+                "variable plane equal 0.5*(pxx+pyy)",
+                f"fix bath all nph z 0 0 {settings.barostat_time}",
+            ]
+        )
+        names = ["temperature", "solid_share", "plane"]
+        file = potential.folder / "coexistence.dat"
+        samples = sampled(lammps, settings, names, file, settings.production, SAMPLE)
+        lammps.run(["unfix bath"])
+        return samples
+
+    def _outcome(self, samples: FloatArray, n_atoms: int) -> dict[str, Any]:
+        """Return the melting temperature, or on which side of it the run began."""
+        half = samples[len(samples) // 2 :]
+        solid = float(half[-max(1, len(half) // BLOCKS) :, 1].mean())
+        temperature, error = block_average(half[:, 0])
+        outcome = "coexists" if COEXISTENCE[0] < solid < COEXISTENCE[1] else "solid" if solid > 0.5 else "liquid"
+        stride = max(1, len(samples) // 400)
+        return {
+            "outcome": outcome,
+            "solid": solid,
+            "temperature": [temperature, error],
+            "plane": float(half[:, 2].mean()),
+            "n_atoms": n_atoms,
+            "times": (np.arange(len(samples))[::stride] * SAMPLE * self._settings.timestep).tolist(),
+            "temperatures": samples[::stride, 0].tolist(),
+            "shares": samples[::stride, 1].tolist(),
+        }
+
+    def findings(self, results: Mapping[str, Result]) -> Findings:
+        """Return the melting temperature of each crystal, and how the runs went."""
+        rows: list[Row] = []
+        charts: list[Chart] = []
+        for crystal in self._crystals:
+            mine = {t: results[f"{crystal.name} from {t:g} K"] for t in self._settings.temperatures}
+            rows.append(self._row(crystal.name, mine))
+            charts += _charts(crystal.name, mine)
+        return Findings(tuple(rows), tuple(charts))
+
+    def _row(self, subject: str, runs: Mapping[float, Result]) -> Row:
+        settings = self._settings
+        values = {begin: result.value for begin, result in runs.items() if result.value is not None}
+        coexisting = [value["temperature"] for value in values.values() if value["outcome"] == "coexists"]
+        n_atoms = max((value["n_atoms"] for value in values.values()), default=settings.atoms)
+        told = (
+            f"coexistence at constant enthalpy, zero pressure along z, {n_atoms} atoms, second half of "
+            f"{settings.production:g} ps, {len(coexisting)} of {len(runs)} starting temperatures"
+        )
+        note = "; ".join(_told(begin, result) for begin, result in runs.items())
+        if not coexisting:
+            failure = f"no run ended in coexistence: {note}. Choose temperatures between those that freeze and melt"
+            return Row(PART, subject, "T_m", "K", definition=told, failure=failure)
+        mean, error = joined(*zip(*coexisting, strict=True))
+        return Row(PART, subject, "T_m", "K", mean, error, told, note=note)
+
+
+def elongated_repeat(atoms: Atoms, n_atoms: int, elongation: int) -> tuple[int, int, int]:
+    """Return copies of a cell that hold at least `n_atoms`, about `elongation` times as long along z as across."""
+    a, b, c = compact_repeat(atoms, max(1, n_atoms // elongation))
+    height = float(atoms.cell.lengths()[2])
+    width = float(min(a * atoms.cell.lengths()[0], b * atoms.cell.lengths()[1]))
+    return a, b, max(c, round(elongation * width / height))
+
+
+def _told(begin: float, result: Result) -> str:
+    """Return what became of a run, in a few words."""
+    value = result.value
+    if value is None:
+        return f"from {begin:g} K: {result.failure}"
+    if value["outcome"] == "coexists":
+        return f"from {begin:g} K: {value['temperature'][0]:.0f} K, {value['plane']:.0f} bar in the plane"
+    side = "above" if value["outcome"] == "liquid" else "below"
+    return f"from {begin:g} K: all {value['outcome']}, so that it began {side} the melting point"
+
+
+def _charts(subject: str, runs: Mapping[float, Result]) -> list[Chart]:
+    temperatures, shares = [], []
+    for begin, result in runs.items():
+        if result.value is not None:
+            name = f"from {begin:g} K"
+            temperatures.append(Series(name, result.value["times"], result.value["temperatures"]))
+            shares.append(Series(name, result.value["times"], result.value["shares"]))
+    if not temperatures:
+        return []
+    caption = "Solid and liquid at constant enthalpy; in coexistence the temperature is the melting point."
+    return [
+        Chart(f"melting-{subject}-{name}", PART, f"{title}, {subject}", caption, TIME, label, "lines", tuple(series))
+        for name, title, label, series in (
+            ("temperature", "Temperature of coexistence", "temperature (K)", temperatures),
+            ("solid", "Solid atoms in coexistence", "share of solid atoms", shares),
+        )
+    ]

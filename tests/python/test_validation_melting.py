@@ -1,0 +1,70 @@
+"""Coexistence: the machinery on small cells, and what becomes of runs that end with one phase."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from validation_potentials import aluminium, crystal
+
+from lammps_dpgen.validation.base import Result
+from lammps_dpgen.validation.melting import MeltingProperty, MeltingSettings, elongated_repeat
+
+SHORT = {"atoms": 96, "melt_time": 0.4, "equilibration": 0.4, "production": 1.0, "melt_temperature": 3500.0}
+
+
+def outcome(kind: str, temperature: float) -> Result:
+    value = {
+        "outcome": kind,
+        "solid": 0.5,
+        "temperature": [temperature, 2.0],
+        "plane": 10.0,
+        "n_atoms": 2000,
+        "times": [0.0, 1.0],
+        "temperatures": [temperature, temperature],
+        "shares": [0.5, 0.5],
+    }
+    return Result(value)
+
+
+def of(results: dict[float, Result]) -> tuple[MeltingProperty, dict[str, Result]]:
+    made = MeltingProperty(MeltingSettings(temperatures=tuple(results)), [crystal("Al")])
+    return made, {f"Al from {temperature:g} K": result for temperature, result in results.items()}
+
+
+def test_runs_that_coexist_are_averaged_and_others_bound() -> None:
+    made, results = of(
+        {800.0: outcome("solid", 870.0), 900.0: outcome("coexists", 890.0), 950.0: outcome("coexists", 906.0)}
+    )
+    (row,) = made.findings(results).rows
+    assert row.value == pytest.approx(898.0)
+    assert row.error == pytest.approx(8.0)
+    assert "from 800 K: all solid, so that it began below the melting point" in row.note
+    assert len(made.findings(results).charts) == 2
+
+
+def test_without_coexistence_there_is_no_melting_point() -> None:
+    made, results = of({500.0: outcome("solid", 600.0), 1500.0: outcome("liquid", 1200.0), 900.0: Result(None, "NaN")})
+    (row,) = made.findings(results).rows
+    assert row.value is None
+    assert "no run ended in coexistence" in row.failure
+    assert "from 900 K: NaN" in row.failure
+
+
+def test_the_cell_is_long_along_z() -> None:
+    atoms = crystal("Mg").atoms
+    repeat = elongated_repeat(atoms, 1000, 3)
+    lengths = atoms.cell.lengths() * repeat
+    assert np.prod(repeat) * len(atoms) >= 1000
+    assert 2.5 < lengths[2] / min(lengths[:2]) < 3.5
+
+
+def test_half_of_a_small_crystal_melts_and_coexists_for_a_while(tmp_path: Path) -> None:
+    settings = MeltingSettings(temperatures=(700.0,), **SHORT)
+    (piece,) = MeltingProperty(settings, [crystal("Al")]).pieces()
+    found = MeltingProperty(settings, ()).compute(aluminium(tmp_path), piece)
+    assert found["n_atoms"] >= 96
+    assert 300.0 < found["temperature"][0] < 1100.0
+    assert 0.05 < found["shares"][0] < 0.95  # some solid, some liquid
+    assert len(found["times"]) == len(found["shares"])
