@@ -100,8 +100,10 @@ def _submits_here(data: Mapping[str, Any]) -> tuple[bool, bool]:
     """Tell whether labels are submitted from the machine where DP-GEN runs, and whether they go to another one."""
     section = data.get("fp")
     section = section[0] if isinstance(section, list) and section else section
-    machine = section.get("machine") if isinstance(section, Mapping) else None
-    if not isinstance(machine, Mapping) or not isinstance(section.get("resources"), Mapping):
+    if not isinstance(section, Mapping) or not isinstance(section.get("resources"), Mapping):
+        return False, False
+    machine = section.get("machine")
+    if not isinstance(machine, Mapping):
         return False, False
     scheduler = str(machine.get("batch_type", "")).lower() not in ("", "shell")
     here = str(machine.get("context_type", "")).lower().removesuffix("context") in CONTEXTS

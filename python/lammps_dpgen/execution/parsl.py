@@ -214,7 +214,7 @@ def _launch_command(box: TaskBox, session: Session, threads: int) -> str:
 def _watched(made: type[Any], poll: float, session: Session, refuse: Callable[[str], None]) -> type[Any]:
     """Return a provider that notes every job, and asks a scheduler that is down less and less often."""
 
-    class Watched(made):  # type: ignore[valid-type, misc]
+    class Watched(made):  # type: ignore[misc]
         status_polling_interval = poll
         _paused_until, _pause = 0.0, _FIRST_PAUSE
 
