@@ -122,7 +122,9 @@ template <typename Real> void compile_fitting(const Model &model, int centre, Co
   if (net.front().copies() > 0)
     throw ModelError("a fitting net whose first layer is as wide as the descriptor is not covered");
   for (std::size_t l = 0; l < net.size(); ++l) compiled.layers.push_back(compile_layer<Real>(net[l], l > 0));
-  compiled.last = row_of<Real>(net.back().weights);
+  std::vector<double> last = net.back().weights;
+  for (double &weight : last) weight *= net.back().idt[0];
+  compiled.last = row_of<Real>(last);
   compiled.shift = model.energy_shifts[centre];
 }
 
