@@ -149,8 +149,11 @@ def _add_history(ledger: Ledger, number: int, starts: Sequence[Frame]) -> None:
     """Add the events and trajectories of one learning round, about as many as the simulation itself has."""
     data = rows.to_json({"walker": 7, "trajectory": 1000, "frame": "f" * 64, "seconds": 60.0, "error": None})
     event = {"time": rows.now(), "kind": "label", "step": 1000, "data": data}
+    learnt = rows.to_json({"stage": "solid", "round": 1, "generation": number})
+    learning = event | {"kind": "learning", "data": learnt}
     with ledger._database.write() as connection:
         connection.execute(insert(schema.events), [event] * (3 * BATCH))
+        connection.execute(insert(schema.events), [learning])
     plan = {"start": starts[0].to_json() | {"origin": {"source": "structures"}}, "seed": 1, "n_steps": 50_000}
     record = TrajectoryRecord("solid", 1, 0, "fcc", 50_000, 1, conditions={"temperature": 300.0}, plan=plan)
     done = replace(record, state="done", attempts=1, accurate=LOOKS - 10, candidate=10)

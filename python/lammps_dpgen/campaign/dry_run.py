@@ -42,6 +42,8 @@ def dry_run(config: CampaignConfig) -> None:
             findings.append(Finding(f"trainer {config.trainer.name}", str(error)))
         except DpgenError as error:
             findings.append(Finding("timing", f"the cost of MD is not known: {error}", is_error=False))
+    if timing is not None and timing.room is not None:
+        findings.append(_room_on_gpu(config, *timing.room))
     if found.stages:
         console.print(_table(found.stages, timing))
         for line in _summary(config, found, timing):
@@ -50,6 +52,14 @@ def dry_run(config: CampaignConfig) -> None:
     errors = sum(finding.is_error for finding in findings)
     if errors:
         raise ConfigError(f"the campaign cannot work: {_counted(errors, 'problem')}, see above")
+
+
+def _room_on_gpu(config: CampaignConfig, taken: float, n_ranks: int) -> Finding:
+    """Say how many ranks a GPU holds with all models of the ensemble; an error where it holds not one."""
+    text = f"a rank takes {taken:.0f} MiB of GPU memory with {config.models} models; a GPU has room for {n_ranks} ranks"
+    if n_ranks:
+        return Finding("walkers.devices", f"{text}, less what trainings take beside them", is_error=False)
+    return Finding("walkers.devices", f"{text}; take smaller nets, structures, or a smaller ensemble")
 
 
 def _table(stages: Sequence[StageForecast], timing: Timing | None) -> Table:

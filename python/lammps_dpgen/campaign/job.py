@@ -8,7 +8,7 @@ import threading
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from mpi4py.MPI import UNDEFINED
+from mpi4py.MPI import COMM_TYPE_SHARED, UNDEFINED
 
 from lammps_dpgen.campaign.controller import Controller
 from lammps_dpgen.campaign.finalize import finalize
@@ -17,6 +17,7 @@ from lammps_dpgen.campaign.post import ControllerPost, LeaderPost, check_threads
 from lammps_dpgen.campaign.walkers import WalkerLoop
 from lammps_dpgen.config.campaign import CampaignConfig
 from lammps_dpgen.errors import ConfigError, DpgenError
+from lammps_dpgen.execution.devices import take_device
 from lammps_dpgen.learning.continuation import check_continuation
 from lammps_dpgen.learning.interrupts import Interrupts
 from lammps_dpgen.learning.learner import Learner
@@ -51,6 +52,7 @@ def run_campaign(config: CampaignConfig, comm: MPI.Comm) -> int:
     threads_of_this_process()
     check_threads()
     _make_import_paths_absolute()
+    _take_device(comm, config)
     per_walker = config.walkers.ranks_per_walker
     n_walkers = comm.size // per_walker
     if n_walkers == 0:
@@ -74,6 +76,15 @@ def run_campaign(config: CampaignConfig, comm: MPI.Comm) -> int:
         code = on_root(comm, lambda: 0 if office is None else office.result())
     on_root(comm, lambda: _close(config, run, are_stages_over=code == 0))
     return code
+
+
+def _take_device(comm: MPI.Comm, config: CampaignConfig) -> None:
+    """Let this rank see its GPU alone, before anything looks for one."""
+    node = comm.Split_type(COMM_TYPE_SHARED)
+    try:
+        take_device(node.rank, config.walkers.devices)
+    finally:
+        node.Free()
 
 
 def _check_files(config: CampaignConfig) -> None:

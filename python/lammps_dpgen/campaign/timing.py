@@ -18,6 +18,7 @@ from lammps_dpgen.config.campaign import CampaignConfig
 from lammps_dpgen.config.stage import Stage
 from lammps_dpgen.errors import ConfigError, DpgenError, TrainingError
 from lammps_dpgen.execution.base import Task
+from lammps_dpgen.execution.devices import read_memory, room_for, take_device
 from lammps_dpgen.frame import Frame, Label, LabelledFrame
 from lammps_dpgen.learning.session import threads_of_this_process
 from lammps_dpgen.learning.workers import local_training_executor
@@ -88,10 +89,13 @@ class Timing:
         Which models, in words.
     speeds
         By kind of stage; see :func:`kind_of`.
+    room
+        GPU memory that a rank takes with all models (MiB), and how many ranks a GPU has room for; None without a GPU.
     """
 
     models: str
     speeds: dict[str, Speed] = field(default_factory=dict)
+    room: tuple[float, int] | None = None
 
     def seconds(self, found: StageForecast) -> float | None:
         """Return the seconds of a round of a stage on one walker of one rank; None where nothing was measured.
@@ -123,6 +127,8 @@ def time_stages(config: CampaignConfig, stages: Sequence[StageForecast], finding
         It failed.
     """
     threads_of_this_process()
+    take_device(0, config.walkers.devices)
+    memory = read_memory()
     with tempfile.TemporaryDirectory(prefix="lammps-dpgen-dry-run-") as name:
         models, words = models_at_hand(config, stages, Path(name))
         timing = Timing(words)
@@ -140,6 +146,7 @@ def time_stages(config: CampaignConfig, stages: Sequence[StageForecast], finding
                     break
             if speed.measured:
                 timing.speeds[kind_of(found.stage)] = speed
+        timing.room = room_for(memory, read_memory())
         return timing
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from typing_extensions import Self
 
 from lammps_dpgen.config.base import Duration, FilePath, Section
 from lammps_dpgen.execution.sites import DIRECTIVES, Site
+
+#: Number of a GPU, counted from 0 among those that the queue has left this job.
+Device = Annotated[int, Field(ge=0)]
 
 #: Walltime of a job where none is given, as a multiple of the longest task, and at least (seconds).
 _WALLTIME, _LEAST_WALLTIME = 1.5, 3600.0
@@ -138,6 +141,9 @@ class ExecutionSettings(Section):
     ``dpdispatcher``: one job per task, as a machine.json of DP-GEN says."""
     width: int | Literal["auto"] = Field(default="auto", union_mode="left_to_right")
     """Cores of this machine for labels and trainings that run side by side; ``auto``: all that this process may use."""
+    devices: tuple[Device, ...] = ()
+    """GPUs of this machine for trainings that run on it: each training sees one, that with the fewest others. Default:
+    all trainings see all GPUs, and DeePMD-kit takes the first one."""
     labels: Pool | None = None
     """Jobs for labels (parsl). Default: they run on this machine."""
     training: Pool | None = None

@@ -12,6 +12,7 @@ from typing_extensions import Self
 
 from lammps_dpgen import registry
 from lammps_dpgen.config.base import Section
+from lammps_dpgen.config.execution import Device
 from lammps_dpgen.config.parts import InlineSection, settings_model
 from lammps_dpgen.config.trust import TrustAuto
 
@@ -57,6 +58,9 @@ class Walkers(Section):
     """How often a crashed trajectory goes on from its last safe point before it is set aside with its cause."""
     candidates: int = Field(default=5, ge=1)
     """Candidates that a walker holds before its run is interrupted for learning."""
+    devices: tuple[Device, ...] = ()
+    """GPUs of each node that its ranks take in turn: [0, 1] gives ranks 0, 2, ... the first one. Fewer than ranks are
+    shared. Default: rank r of a node takes GPU r, modulo their number."""
 
 
 class Converged(Section):

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from lammps_dpgen.execution.devices import give_back
+
 #: Variables, by how they begin, that make a child process believe that it is a rank of its parent's MPI job.
 MPI_PREFIXES = (
     "PMI_", "PMI2_", "PMIX_", "HYDI_", "HYDRA_", "MPIR_", "MPI_LOCAL",  # MPICH, Intel MPI
@@ -54,6 +56,7 @@ def clean_environment(threads: int, base: Mapping[str, str] | None = None) -> di
     environment = {
         name: value for name, value in (os.environ if base is None else base).items() if not _marks_a_rank(name)
     }
+    give_back(environment)
     environment.update(dict.fromkeys(THREAD_NAMES, str(threads)))
     environment["DP_INTER_OP_PARALLELISM_THREADS"] = str(min(threads, 2))
     environment.update(TENSORFLOW)

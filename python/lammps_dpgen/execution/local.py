@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +14,7 @@ from typing import Any
 
 from lammps_dpgen.errors import ExecutionError
 from lammps_dpgen.execution.base import Outcome, Task
+from lammps_dpgen.execution.devices import VISIBLE
 from lammps_dpgen.execution.environment import clean_environment
 from lammps_dpgen.execution.process import WorkerProcess
 
@@ -39,6 +41,7 @@ class _Place:
 
     worker: WorkerProcess
     key: str
+    device: str | None = None
     job: _Job | None = None
     since: float = field(default_factory=time.monotonic)
 
@@ -62,14 +65,17 @@ class LocalExecutor:
         Threads of each task, at least 1.
     name
         Shown in the command line of the workers.
+    devices
+        GPUs, of which each worker sees the one that the fewest others have. Empty: all see all.
     """
 
-    def __init__(self, width: int, threads: int = 1, name: str = "local") -> None:
+    def __init__(self, width: int, threads: int = 1, name: str = "local", devices: Sequence[str] = ()) -> None:
         for what, value in (("width", width), ("threads", threads)):
             if value < 1:
                 raise ExecutionError(f"executor '{name}': {what} is {value}, expected at least 1")
         self._width = width
         self._name = name
+        self._devices = tuple(devices)
         self._environment = clean_environment(threads)
         self._waiting: deque[_Job] = deque()
         self._places: list[_Place] = []
@@ -214,7 +220,10 @@ class LocalExecutor:
                 return place
         if idle and len(self._places) >= 2 * self._width:  # enough to keep labeler and trainer both warm
             self._remove(idle[0])
-        place = _Place(WorkerProcess(self._environment, self._name), key)
+        taken = [place.device for place in self._places]
+        device = min(self._devices, key=taken.count, default=None)
+        environment = self._environment if device is None else {**self._environment, VISIBLE: device}
+        place = _Place(WorkerProcess(environment, self._name), key, device)
         self._places.append(place)
         return place
 

@@ -9,6 +9,7 @@ from lammps_dpgen.config.execution import ExecutionSettings, Pool
 from lammps_dpgen.config.label import LabelConfig
 from lammps_dpgen.execution.base import Executor
 from lammps_dpgen.execution.cluster import ClusterExecutor
+from lammps_dpgen.execution.devices import visible_devices
 from lammps_dpgen.execution.environment import available_cores
 from lammps_dpgen.execution.local import LocalExecutor
 from lammps_dpgen.execution.machine_file import MachineSection, read_machine_file
@@ -30,8 +31,8 @@ def training_executor(config: BaseConfig, run: RunFolder) -> Executor:
 
 def local_training_executor(config: BaseConfig) -> LocalExecutor:
     """Return what trains the models side by side on this machine, with several threads each where cores are left."""
-    cores = _cores(config)
-    return LocalExecutor(min(config.models, cores), max(1, cores // config.models), name="training")
+    cores, devices = _cores(config), visible_devices(config.execution.devices)
+    return LocalExecutor(min(config.models, cores), max(1, cores // config.models), "training", devices)
 
 
 def _cluster(
