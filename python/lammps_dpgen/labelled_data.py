@@ -58,7 +58,8 @@ def read_labelled(source: Path, type_map: Collection[str]) -> Iterator[ReadLabel
     number = 0
     for number, (atoms, virial) in enumerate(_read(source), start=1):
         place = f"{source}, frame {number}"
-        frame = Frame.from_ase(atoms, FrameOrigin("import", structure=source.name))
+        origin = FrameOrigin("import", structure=source.name, temperature=_temperature(atoms))
+        frame = Frame.from_ase(atoms, origin)
         foreign = sorted(set(frame.species) - set(type_map))
         if foreign:
             raise ConfigError(f"{place} has {', '.join(foreign)}, which type_map lacks (it has {', '.join(type_map)})")
@@ -83,6 +84,14 @@ def labelled_atoms(atoms: Atoms, frame: Frame, label: Label) -> Atoms:
     labelled.info["label_code"], labelled.info[SETTINGS_KEY] = label.code, label.settings_hash
     labelled.info["label_seconds"] = label.seconds
     return labelled
+
+
+def _temperature(atoms: Atoms) -> float:
+    """Return the temperature in K that the file gives beside the frame; NaN where it gives none."""
+    try:
+        return float(atoms.info.get("temperature", "nan"))
+    except (TypeError, ValueError):
+        return float("nan")
 
 
 def _label(place: str, source: Path, frame: Frame, atoms: Atoms, virial: FloatArray | None) -> Label:
