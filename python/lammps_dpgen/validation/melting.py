@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Any, ClassVar
 
 import numpy as np
@@ -215,10 +216,10 @@ class MeltingProperty:
 
 def elongated_repeat(atoms: Atoms, n_atoms: int, elongation: int) -> tuple[int, int, int]:
     """Return copies of a cell that hold at least `n_atoms`, about `elongation` times as long along z as across."""
-    a, b, c = compact_repeat(atoms, max(1, n_atoms // elongation))
+    a, b, _ = compact_repeat(atoms, max(1, n_atoms // elongation))
     height = float(atoms.cell.lengths()[2])
     width = float(min(a * atoms.cell.lengths()[0], b * atoms.cell.lengths()[1]))
-    return a, b, max(c, round(elongation * width / height))
+    return a, b, max(ceil(n_atoms / (a * b * len(atoms))), round(elongation * width / height))
 
 
 def _told(begin: float, result: Result) -> str:
