@@ -145,14 +145,18 @@ def _read_systems(folder: Path) -> Iterator[tuple[Atoms, FloatArray | None]]:
             systems = list(mixed)
         else:
             systems = [dpdata.LabeledSystem(str(place), fmt="deepmd/npy")]
+        weights = [np.load(path) for path in sorted(place.glob("set.*/atom_pref.npy"))]
         for system in systems:
-            yield from _frames_of(system.data)
+            yield from _frames_of(system.data, np.concatenate(weights) if weights else None)
 
 
-def _frames_of(data: dict[str, Any]) -> Iterator[tuple[Atoms, FloatArray | None]]:
+def _frames_of(data: dict[str, Any], weights: FloatArray | None = None) -> Iterator[tuple[Atoms, FloatArray | None]]:
+    """Return frames with their results; atoms whose force has no weight are marked as not learnt."""
     symbols = [data["atom_names"][kind] for kind in data["atom_types"]]
     periodic = not data.get("nopbc", False)
     for number, positions in enumerate(data["coords"]):
         atoms = Atoms(symbols, positions=positions, cell=data["cells"][number] if periodic else None, pbc=periodic)
         atoms.calc = SinglePointCalculator(atoms, energy=float(data["energies"][number]), forces=data["forces"][number])
+        if weights is not None and not weights[number].all():
+            atoms.set_array("learnt", weights[number] > 0.0)
         yield atoms, np.array(data["virials"][number], dtype=np.float64) if "virials" in data else None

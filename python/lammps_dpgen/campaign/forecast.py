@@ -118,7 +118,7 @@ def _check_frames(config: CampaignConfig, frames: Sequence[Frame]) -> Iterator[F
         box = bad_box(frame, selection.box)
         problems = {
             "selection.max_atoms": f"{frame.n_atoms} atoms, {selection.max_atoms} are allowed; take a smaller cell"
-            if frame.n_atoms > selection.max_atoms
+            if frame.n_atoms > selection.max_atoms and config.extract is None
             else None,
             "selection.min_distance": None if contact is None else contact.describe(frame),
             "selection.box": box,

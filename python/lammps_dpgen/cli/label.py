@@ -13,12 +13,15 @@ from ase.io import write
 
 from lammps_dpgen.cli.devi import read_atoms
 from lammps_dpgen.cli.parallel import refuse_launcher
+from lammps_dpgen.config.extract import ExtractSettings
 from lammps_dpgen.config.label import LabelConfig
 from lammps_dpgen.config.load import load_config
+from lammps_dpgen.config.selection import SelectionSettings
 from lammps_dpgen.errors import ConfigError
 from lammps_dpgen.frame import Frame, LabelledFrame
 from lammps_dpgen.labelled_data import labelled_atoms
 from lammps_dpgen.learning.file_labels import FileLabels, label_file
+from lammps_dpgen.learning.large_frames import LargeFrames
 from lammps_dpgen.monitor.view import open_view
 from lammps_dpgen.store.run_folder import RunFolder
 from lammps_dpgen.training.data import write_systems
@@ -59,6 +62,9 @@ def run_label(
     if not images:
         raise ConfigError(f"{source} has no frames")
     frames = [Frame.from_ase(atoms) for atoms in images]
+    if settings.extract is not None:
+        frames = _cut(frames, settings.extract)
+        images = [frame.to_ase() for frame in frames]
     target = (output or Path(f"{source.absolute().name.split('.')[0]}-labelled.extxyz")).absolute()
     _refuse_overwriting(source, target)
     run = RunFolder(run_folder or target.with_suffix(".run"))
@@ -78,6 +84,21 @@ def run_label(
         write_systems([LabelledFrame(frame, found.labels[frame.hash]) for _, frame in pairs], deepmd, elements)
     _tell(frames, found, target, run)
     return 0 if len(pairs) == len(frames) else 1
+
+
+def _cut(frames: Sequence[Frame], settings: ExtractSettings) -> list[Frame]:
+    """Return the frames with cells in the place of the large ones."""
+    max_atoms = settings.max_atoms or SelectionSettings().max_atoms
+    blind = [number for number, one in enumerate(frames, start=1) if one.n_atoms > max_atoms and one.spread is None]
+    if blind:
+        raise ConfigError(
+            f"extract: frame {blind[0]} has more than {max_atoms} atoms and no column force_spread, which tells where "
+            "to cut; write it with 'fix dpgen', or leave the section 'extract' out"
+        )
+    cells, gone = LargeFrames(settings, max_atoms, None).cells(frames)
+    for frame, told in gone:
+        print(f"{frame.formula}: {told}")
+    return cells
 
 
 def _refuse_overwriting(source: Path, target: Path) -> None:

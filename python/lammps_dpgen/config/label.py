@@ -12,6 +12,7 @@ from lammps_dpgen.config.base import Section
 from lammps_dpgen.config.bootstrap import BootstrapConfig, are_elements
 from lammps_dpgen.config.campaign import CampaignConfig
 from lammps_dpgen.config.execution import ExecutionSettings, refuse_short_walltime
+from lammps_dpgen.config.extract import ExtractSettings
 from lammps_dpgen.config.learn import LearnConfig
 from lammps_dpgen.config.parts import LabelerSection
 
@@ -25,6 +26,9 @@ class LabelConfig(Section):
     """The reference method."""
     execution: ExecutionSettings = ExecutionSettings()
     """Where labels run."""
+    extract: ExtractSettings | None = None
+    """Cut cells out of frames above ``extract.max_atoms`` (200), around the atoms with the highest ``force_spread`` in
+    the file. Default: frames are labelled as they are."""
 
     _elements = field_validator("type_map", mode="before")(are_elements)
 

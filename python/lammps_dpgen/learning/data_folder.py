@@ -178,6 +178,11 @@ def _write_npy(labels: Sequence[StoredLabel], folder: Path, type_map: list[str])
 def _write_mixed(labels: Sequence[StoredLabel], folder: Path, type_map: list[str]) -> None:
     import dpdata
 
+    if any(one.frame.learnt is not None for one in labels):
+        raise ConfigError(
+            "cells that were cut out of larger frames have weights for their forces, for which deepmd/npy/mixed has no "
+            "place; export them as deepmd/npy or extxyz"
+        )
     with tempfile.TemporaryDirectory(prefix=".npy.", dir=folder.parent) as scratch:
         for name, members in _parts(labels):
             pairs = [LabelledFrame(one.frame, one.label) for one in members]
