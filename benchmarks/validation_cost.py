@@ -1,4 +1,4 @@
-"""What the bulk, defect and surface part of a validation costs, against ASE's LAMMPSlib calculator with ASE's optimisers.
+"""What bulk, defects and surfaces cost in a validation, against ASE's LAMMPSlib calculator with ASE's optimisers.
 
     python benchmarks/validation_cost.py [--turns 3]
 

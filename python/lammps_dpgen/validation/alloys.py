@@ -14,8 +14,8 @@ from pydantic import Field
 from lammps_dpgen.errors import ConfigError
 from lammps_dpgen.structures.base import ConfigFile
 from lammps_dpgen.validation.base import Findings, Piece, Property, PropertySettings, Result, Row
-from lammps_dpgen.validation.crystal import Crystal, Relaxation
 from lammps_dpgen.validation.bulk import RELAXATION_WORDS
+from lammps_dpgen.validation.crystal import Crystal, Relaxation
 from lammps_dpgen.validation.crystals import read_cell, reference_phases
 from lammps_dpgen.validation.elastic import ElasticProperty, ElasticSettings
 from lammps_dpgen.validation.failures import UnstableError

@@ -23,6 +23,9 @@ _MARKS = ("o", "s", "^", "D", "v", "P")
 #: Bars beside each other before their words are turned.
 _MANY_BARS = 8
 
+#: Points of a parity picture that are drawn large.
+_FEW = 100
+
 #: Rows of one quantity that deserve a parity picture.
 _FEWEST_PARITY = 8
 
@@ -55,9 +58,7 @@ def colours_of(names: Sequence[str], base: str | None) -> dict[str, str]:
     return {**found, **({base: GREY} if base in names and base is not None else {})}
 
 
-def reference_bars(
-    chart: Chart, references: Mapping[str, Mapping[tuple[str, str], Reference]]
-) -> dict[str, Chart]:
+def reference_bars(chart: Chart, references: Mapping[str, Mapping[tuple[str, str], Reference]]) -> dict[str, Chart]:
     """Return bars of the references that know the keys of a chart, by the name of the references."""
     if chart.kind != "bars" or not chart.keys:
         return {}
@@ -175,7 +176,11 @@ def _parity(charts: Mapping[str, Chart], colours: Mapping[str, str]) -> Figure:
             pairs = [(x, y) for x, y in zip(series.x, series.y, strict=True) if y is not None]
             x, y = np.array([p[0] for p in pairs], dtype=np.float64), np.array([p[1] for p in pairs], dtype=np.float64)
             one = len(chart.series) == 1
-            density(axes, x, y, colours[name] if one else MODEL_COLOURS[number % len(MODEL_COLOURS)])
+            colour = colours[name] if one else MODEL_COLOURS[number % len(MODEL_COLOURS)]
+            if len(x) <= _FEW:
+                axes.plot(x, y, "o", ms=5, alpha=0.8, color=colour)
+            else:
+                density(axes, x, y, colour)
             if not one:
                 axes.plot([], [], "o", color=MODEL_COLOURS[number % len(MODEL_COLOURS)], label=series.name)
         if len(chart.series) > 1:

@@ -37,9 +37,9 @@ class EosSettings(PropertySettings):
         default=("fcc", "hcp", "dhcp", "bcc", "sc", "diamond"), description="Crystal structures of elements."
     )
     volumes: tuple[float, float] = Field(
-        default=(0.7, 1.5), description="Smallest and largest volume, as shares of that of the relaxed crystal."
+        default=(0.7, 2.2), description="Smallest and largest volume, as shares of that of the relaxed crystal."
     )
-    points: int = Field(default=33, ge=7, description="Number of volumes.")
+    points: int = Field(default=61, ge=7, description="Number of volumes.")
 
     @model_validator(mode="after")
     def _is_range(self) -> Self:
@@ -114,7 +114,9 @@ class EosProperty:
 
     def _rows(self, subject: str, other: bool, result: Result, base: float | None) -> list[Row]:
         low, high = self._settings.volumes
-        how = f"static, {self._settings.points} volumes of {low:g} to {high:g} V0, Birch-Murnaghan fit around the minimum"
+        how = (
+            f"static, {self._settings.points} volumes of {low:g} to {high:g} V0, Birch-Murnaghan fit around the minimum"
+        )
         fit = None if result.value is None else result.value["fit"]
         failure = result.failure or ("" if result.value is None else result.value["failure"])
         common = {"part": PART, "subject": subject, "definition": how, "failure": failure}
@@ -126,9 +128,7 @@ class EosProperty:
         if other:
             difference = None if fit is None or base is None else 1000.0 * (fit["energy"] - base)
             missing = "" if difference is not None or failure else "the crystal itself has no minimum"
-            rows.append(
-                Row(PART, subject, "dE", "meV/atom", difference, definition=how, failure=failure or missing)
-            )
+            rows.append(Row(PART, subject, "dE", "meV/atom", difference, definition=how, failure=failure or missing))
         return rows
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -63,8 +64,8 @@ def render(report: Report, name: str, before: Mapping[str, Sequence[Row]] | None
         definitions=definitions,
         changes=None if before is None else changes(report.rows, before),
         other=other,
-        failures=[(p, row) for p, rows in report.rows.items() for row in rows if row.failure],
-        notes=[(p, row) for p, rows in report.rows.items() for row in rows if row.note],
+        failures=_grouped(report, "failure"),
+        notes=_grouped(report, "note"),
     )
 
 
@@ -106,6 +107,17 @@ def difference_text(value: float | None, unit: str = "") -> str:
         return ""
     text = value_text(value, unit)
     return text if text.startswith("−") else f"+{text}"
+
+
+def _grouped(report: Report, field: Literal["failure", "note"]) -> dict[tuple[str, str], list[Row]]:
+    """Return the rows that have a failure or note, by potential and text: many rows often share one."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for name, rows in report.rows.items():
+        for row in rows:
+            text: str = getattr(row, field)
+            if text:
+                found.setdefault((name, text), []).append(row)
+    return found
 
 
 def _definitions(report: Report) -> dict[str, dict[str, int]]:
