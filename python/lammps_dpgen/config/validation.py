@@ -11,7 +11,6 @@ from typing_extensions import Self
 
 from lammps_dpgen import registry
 from lammps_dpgen.config.base import Duration, FilePath, Section, resolve_path
-from lammps_dpgen.config.bootstrap import ExecutionSettings
 from lammps_dpgen.config.names import check_distinct, check_known
 from lammps_dpgen.config.parts import InlineSection, LabelerSection, settings_model
 from lammps_dpgen.labeling.lammps import LammpsSettings
@@ -83,6 +82,20 @@ class PropertySection(InlineSection):
         return name
 
 
+class WorkerSettings(Section):
+    """Worker processes, which share the pieces of all properties."""
+
+    width: int | Literal["auto"] = Field(default="auto", union_mode="left_to_right")
+    """How many pieces are computed side by side, each on one core; ``auto``: all cores that this process may use."""
+
+    @field_validator("width", mode="before")
+    @classmethod
+    def _is_count(cls, width: Any) -> Any:
+        if width != "auto" and (isinstance(width, bool) or not isinstance(width, int) or width < 1):
+            raise ValueError("allowed: auto, or a number of cores of at least 1")
+        return width
+
+
 class ValidationConfig(Section):
     """The file of ``lammps-dpgen validate``."""
 
@@ -101,8 +114,8 @@ class ValidationConfig(Section):
     references, or else the first potential."""
     properties: tuple[PropertySection, ...] = Field(min_length=1)
     """What is computed."""
-    execution: ExecutionSettings = ExecutionSettings()
-    """How many pieces run side by side, each on one core."""
+    execution: WorkerSettings = WorkerSettings()
+    """Worker processes."""
 
     @field_validator("folder", mode="before")
     @classmethod

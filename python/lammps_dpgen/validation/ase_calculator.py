@@ -12,7 +12,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from lammps_dpgen.validation.potential import Potential
 
 
-class PotentialCalculator(Calculator):
+class PotentialCalculator(Calculator):  # type: ignore[misc]
     """ASE calculator: energy, forces and stress of single structures."""
 
     implemented_properties: ClassVar[list[str]] = ["energy", "free_energy", "forces", "stress"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from ase import Atoms
@@ -71,18 +72,18 @@ def relaxation_of(crystal: Crystal) -> str:
 
 def _rows(crystal: Crystal, result: Result) -> list[Row]:
     definition = relaxation_of(crystal)
-    common = {"part": PART, "subject": crystal.name, "definition": definition, "failure": result.failure}
     value = result.value
+    blank = Row(PART, crystal.name, "", definition=definition, failure=result.failure)
     rows = [
-        Row(quantity="E", unit="eV/atom", value=None if value is None else value["energy"], **common),
-        Row(quantity="V0", unit="Å³/atom", value=None if value is None else value["volume"], **common),
+        replace(blank, quantity="E", unit="eV/atom", value=None if value is None else value["energy"]),
+        replace(blank, quantity="V0", unit="Å³/atom", value=None if value is None else value["volume"]),
     ]
     for number, quantity in _free_lengths(crystal):
         length = None if value is None else value["cell"][number]
-        rows.append(Row(quantity=quantity, unit="Å", value=length, **common))
+        rows.append(replace(blank, quantity=quantity, unit="Å", value=length))
     if crystal.prototype in _HEXAGONAL:
         ratio = None if value is None else value["cell"][2] / value["cell"][0]
-        rows.append(Row(quantity="c/a", value=ratio, **common))
+        rows.append(replace(blank, quantity="c/a", value=ratio))
     return rows
 
 

@@ -104,9 +104,9 @@ def _line(
     known = {name: found[key] for name, found in references.items() if key in found}
     target: float | None = None
     tolerance = 0.0
-    if base in known:
+    if base is not None and base in known:
         target, tolerance = known[base].value, known[base].tolerance
-    elif base in rows:
+    elif base is not None and base in rows:
         target = rows[base].value
         tolerance = share * abs(target) if target is not None else 0.0
     cells = {name: _cell(row, None if name == base else target, tolerance) for name, row in rows.items()}

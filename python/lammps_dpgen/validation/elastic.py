@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -140,13 +141,13 @@ def elastic_rows(part: str, subject: str, atoms: Atoms, result: Result, how: str
     note = ""
     if value is not None and value["smallest"] < _ZERO:
         note = f"unstable: the elastic tensor has an eigenvalue of {value['smallest']:.2f} GPa"
-    common = {"part": part, "subject": subject, "unit": "GPa", "definition": how, "failure": result.failure}
+    blank = Row(part, subject, "", "GPa", definition=how, failure=result.failure, note=note)
     rows = []
     for indices in INDEPENDENT.get(crystal_system(atoms), _ALL):
         number = None if value is None else value["tensor"][int(indices[0]) - 1][int(indices[1]) - 1]
-        rows.append(Row(quantity=f"C_{indices}", value=number, note=note, **common))
+        rows.append(replace(blank, quantity=f"C_{indices}", value=number))
     for quantity, key in (("B_V", "b_v"), ("G_V", "g_v")):
-        rows.append(Row(quantity=quantity, value=None if value is None else value[key], note=note, **common))
+        rows.append(replace(blank, quantity=quantity, value=None if value is None else value[key]))
     return rows
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -119,16 +120,16 @@ class EosProperty:
         )
         fit = None if result.value is None else result.value["fit"]
         failure = result.failure or ("" if result.value is None else result.value["failure"])
-        common = {"part": PART, "subject": subject, "definition": how, "failure": failure}
+        blank = Row(PART, subject, "", definition=how, failure=failure)
+        units = {"E_min": ("eV/atom", "energy"), "V_min": ("Å³/atom", "volume"), "B_0": ("GPa", "bulk_modulus")}
         rows = [
-            Row(quantity="E_min", unit="eV/atom", value=None if fit is None else fit["energy"], **common),
-            Row(quantity="V_min", unit="Å³/atom", value=None if fit is None else fit["volume"], **common),
-            Row(quantity="B_0", unit="GPa", value=None if fit is None else fit["bulk_modulus"], **common),
+            replace(blank, quantity=quantity, unit=unit, value=None if fit is None else fit[key])
+            for quantity, (unit, key) in units.items()
         ]
         if other:
             difference = None if fit is None or base is None else 1000.0 * (fit["energy"] - base)
             missing = "" if difference is not None or failure else "the crystal itself has no minimum"
-            rows.append(Row(PART, subject, "dE", "meV/atom", difference, definition=how, failure=failure or missing))
+            rows.append(replace(blank, quantity="dE", unit="meV/atom", value=difference, failure=failure or missing))
         return rows
 
 

@@ -1,8 +1,8 @@
 """The cell of a relaxation where LAMMPS' own minimiser does not find it.
 
-``fix box/relax`` takes the stresses along x, y and z for the slopes of the energy with the lengths of the cell vectors. In
-a tilted cell under shear stress they are not, and its line search fails. Here the cell is changed until the true slopes
-are gone, by a secant method (Broyden, Math. Comp. 19, 577 (1965)), and LAMMPS relaxes the atoms at every step.
+``fix box/relax`` takes the stresses along x, y and z for the slopes of the energy with the lengths of the cell vectors.
+In a tilted cell under shear stress they are not, and its line search fails. Here the cell is changed until the true
+slopes are gone, by a secant method (Broyden, Math. Comp. 19, 577 (1965)), and LAMMPS relaxes the atoms at every step.
 """
 
 from __future__ import annotations

@@ -129,14 +129,14 @@ class LammpsSession:
     def energy(self) -> float:
         """Return the potential energy in eV."""
         with _as_pair_style_error():
-            return self.library.thermo("pe") * self.unit
+            return float(self.library.thermo("pe") * self.unit)
 
     def stress(self) -> FloatArray:
         """Return the stress ``[3, 3]`` in eV/Å³ in LAMMPS' axes, tension positive."""
         with _as_pair_style_error():
             xx, yy, zz, xy, xz, yz = self.library.global_vector("validation_stress", 6)
         pressure = np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-        return -pressure / self.library.setting("nktv2p") * self.unit
+        return np.asarray(-pressure / self.library.setting("nktv2p") * self.unit, dtype=np.float64)
 
     def atoms(self, start: Atoms) -> Atoms:
         """Return `start` with the positions, and the cell, that it has now in LAMMPS: same order, axes and images."""

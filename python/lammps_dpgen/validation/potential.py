@@ -12,8 +12,8 @@ from ase.calculators.calculator import Calculator
 from lammps_dpgen.frame import FloatArray
 from lammps_dpgen.validation.crystal import Crystal
 
-#: What of the cell a relaxation may change: nothing; the volume; the lengths of the three vectors, at their angles; lengths
-#: and angles; the length along z alone (tilts and the xy plane stay).
+#: What of the cell a relaxation may change: nothing; the volume; the lengths of the three vectors, at their angles;
+#: lengths and angles; the length along z alone (tilts and the xy plane stay).
 CellFreedom = Literal["fixed", "iso", "aniso", "tri", "z"]
 
 #: Which components of the positions a relaxation may change.

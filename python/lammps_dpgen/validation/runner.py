@@ -30,7 +30,7 @@ class Job:
 
     Attributes
     ----------
-    number
+    number, name
         Of the property, in the order of the configuration.
     key
         SHA-256 of all that decides the result.
@@ -38,7 +38,7 @@ class Job:
 
     potential: str
     number: int
-    property: str
+    name: str
     settings: dict[str, Any]
     piece: Piece
     key: str
@@ -47,7 +47,7 @@ class Job:
     @property
     def what(self) -> str:
         """Readable name."""
-        return f"{self.potential}: {self.property} {self.piece.name}"
+        return f"{self.potential}: {self.name} {self.piece.name}"
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ class Validation:
             service_settings={"name": job.potential, "settings": self._config.potentials[job.potential]},
             method="compute",
             payload={
-                "property": job.property,
+                "property": job.name,
                 "settings": job.settings,
                 "piece": {"name": job.piece.name, "payload": job.piece.payload},
             },

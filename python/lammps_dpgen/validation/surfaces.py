@@ -24,7 +24,7 @@ _HEXAGONAL = ("hcp", "dhcp")
 
 
 class SurfacesSettings(PropertySettings):
-    """Energies of the surfaces of the crystals: half of what a slab has more than as many atoms in the crystal, by area.
+    """Energies of the surfaces of the crystals: half of what a slab has above as many atoms in the crystal, by area.
 
     For each index all terminations are cut; "gamma" of an index is the lowest of them. Where there are several, each
     has rows of its own, termination 1 being cut where the layers are farthest apart. Slabs of compounds whose
