@@ -22,6 +22,7 @@ from learning_runs import (
     ATOMS,
     BASE,
     LABELER,
+    N_STRUCTURES,
     NVT,
     PAIR,
     Work,
@@ -211,12 +212,16 @@ class TestParsl:
             labeler={**LABELER, **TIMES},
             trainer={**BASE["trainer"], **TIMES},
             execution={"engine": "parsl", **pools, **QUICK},
+            label_batches={"complete": 0.5},  # training begins while labels are still on their way
         )
         before = len(cluster.states())
         made.md(ATOMS + PAIR + fix("trust 0.05 5.0 stop candidates 3") + NVT.format(t=900) + "run 15\n", ranks=2)
         assert assert_intact(made) >= 1
         with made.ledger() as ledger:
-            assert {stored.frame_hash for stored in ledger.labels()} == set(made.label_log())
+            labels = ledger.labels()
+            assert ledger.counts().frames["selected"] == 0
+        assert {stored.frame_hash for stored in labels} == set(made.label_log())
+        assert len(labels) == N_STRUCTURES + sum(e["n_selected"] for e in made.journal() if e["kind"] == "selection")
         assert set(made.label_log().values()) == {1}
         until(lambda: not cluster.jobs(), "an empty queue", 20.0)
         until(lambda: len(cluster.states()) - before >= 2, "the account of Slurm", 20.0)
@@ -225,7 +230,7 @@ class TestParsl:
 
     def test_kill_and_start_again(self, cluster: SlurmCluster, work: Work) -> None:
         """``kill -9`` of the controller and all that it started here: running labels are found again, none twice."""
-        labeler = ase_labeler(work, "time.sleep(3.0)", log_file="labels.log", **TIMES)
+        labeler = ase_labeler(work, "time.sleep(2.0)", log_file="labels.log", **TIMES)
         images = [bulk("Al", cubic=True) for _ in range(6)]
         for index, atoms in enumerate(images):
             atoms.rattle(0.05, seed=index)

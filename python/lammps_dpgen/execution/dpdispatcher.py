@@ -24,8 +24,9 @@ from lammps_dpgen.execution.schedulers import is_refusal, list_jobs
 
 #: Seconds between two looks for results.
 _LOOK_INTERVAL = 0.3
-#: Seconds that a result may take to show after its job has left the queue: network disks are late.
-_GRACE = 10.0
+#: Seconds that a result may take to show after its job has left the queue: network disks are late. At most, and as a
+#: multiple of the time between two questions to the scheduler.
+_GRACE, _GRACE_POLLS = 10.0, 2.0
 #: What the batch types of dpdispatcher are called in `schedulers`; others are asked about job by job.
 _SCHEDULERS = {"slurm": "slurm", "pbs": "pbspro", "openpbs": "pbspro", "lsf": "lsf"}
 _RECORD = "job.json"
@@ -113,7 +114,7 @@ class DpdispatcherEngine:
             self._asked = now
             self._look_for_lost(now)
         for attempt, since in list(self._gone.items()):
-            if attempt[0] not in done and now - since > _GRACE:
+            if attempt[0] not in done and now - since > min(_GRACE, _GRACE_POLLS * self._poll):
                 found.append((attempt, f"job {self._jobs[attempt].job_id} left the queue without a result"))
         for attempt, cause in found:
             del self._jobs[attempt]
