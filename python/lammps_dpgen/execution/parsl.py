@@ -160,14 +160,15 @@ class ParslEngine:
         """Do nothing: a task whose claim is gone ends by itself."""
 
     def close(self) -> None:
-        """Cancel all pilots, those of earlier controllers too."""
+        """Cancel all pilots, those of earlier controllers too; what they said stays where nothing could run."""
         self._session.end()
         try:
             self._kernel.cleanup()
         finally:
             for session in [self._session, *self._old]:
                 session.cancel()
-                session.remove()
+                if not self._refusal:
+                    session.remove()
 
     def abandon(self) -> None:
         """End without the controller: pilots with running tasks finish them, the others are cancelled."""
