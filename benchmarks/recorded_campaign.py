@@ -235,8 +235,9 @@ class RecordedWorkers:
 class RecordedModels:
     """Four models that disagree, about a frame that older ones were doubtful of, by some 0.1 eV/Å."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, hashes: tuple[str, ...]) -> None:
         self._clock, self._rng = clock, np.random.default_rng(9)
+        self.hashes = hashes
 
     def predict(self, frame: Frame, n_models: int = 4) -> EnsemblePrediction:
         with self._clock.stopped():
@@ -384,11 +385,12 @@ def main(folder: Path, n_labels: int, n_walkers: int) -> None:
     if not run.ledger.exists():
         fill(config, run, starts, n_labels)
     clock = Clock()
+    models = RecordedModels(clock, (sha256(run.path / "recorded.pb"),) * config.models)
     with (
         mock.patch.multiple(
             learners,
             Judge=RecordedJudge,
-            open_ensemble=lambda *_: RecordedModels(clock),
+            open_ensemble=lambda *_: models,
             label_executor=lambda *_: RecordedWorkers(config, run, clock),
             training_executor=lambda *_: RecordedWorkers(config, run, clock),
             POLL_INTERVAL=0.0,
