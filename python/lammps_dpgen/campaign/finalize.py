@@ -95,7 +95,7 @@ def _read(config: CampaignConfig, run: RunFolder, ledger: Ledger) -> _Result:
     generation = ledger.latest_generation()
     if generation is None:
         raise StoreError(f"{run.path} has no models that could be handed on; run the campaign first")
-    return _Result(config, run, generation, ledger.labels(config.labeler.settings_hash))
+    return _Result(config, run, generation, ledger.labels(config.settings_hashes))
 
 
 def _fingerprint(result: _Result, held_out: HeldOut | None) -> str:
@@ -158,7 +158,9 @@ def _fill(folder: Path, result: _Result, made_of: str, held_out: dict[str, Any] 
     config, run = result.config, result.run
     models = _copy_models(folder / "models", result)
     if result.labels:
-        write_data_folder(folder / "data", result.labels, config.type_map, run=run.path.name)
+        write_data_folder(
+            folder / "data", result.labels, config.type_map, run=run.path.name, mixed=bool(config.mixed_labels)
+        )
     for file in (run.report, run.summary):
         shutil.copyfile(file, folder / file.name)
     summary = read_summary(run.path)

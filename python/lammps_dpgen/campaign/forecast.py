@@ -173,7 +173,7 @@ def _check_files(config: CampaignConfig) -> Iterator[Finding]:
 def check_parts(config: CampaignConfig) -> Iterator[Finding]:
     """Yield what labeler and trainer find wrong with their settings, without a label or a training, and lost files."""
     elements = list(config.type_map)
-    for section in (config.labeler, config.trainer):
+    for section in (*config.labelers, config.trainer):
         where = f"{registry.WORDS[section.group]} {section.name}"
         try:
             registry.make(section.group, section.name, section.settings).check(elements)

@@ -57,17 +57,17 @@ def read_held_out(config: CampaignConfig) -> HeldOut | None:
     source = config.finalize.held_out
     if source is None:
         return None
-    wanted, n_own, labelled = config.labeler.settings_hash, 0, []
+    wanted, n_own, labelled = config.settings_hashes, 0, []
     try:
         for one in read_labelled(source, config.type_map):
             own = one.labelled.label.settings_hash
-            if own and own != wanted:
+            if own and own not in wanted:
                 raise ConfigError(
                     f"{one.place} was labelled with other settings (hash {own[:12]}) than those of the labeler "
-                    f"({wanted[:12]}), so that a difference would be no error of the models; label the frames anew "
-                    "with 'lammps-dpgen label'"
+                    f"({', '.join(one[:12] for one in sorted(wanted))}), so that a difference would be no error of the "
+                    "models; label the frames anew with 'lammps-dpgen label'"
                 )
-            n_own += own == wanted
+            n_own += own in wanted
             labelled.append(one.labelled)
     except ConfigError as error:
         raise ConfigError(f"finalize.held_out: {error}") from error

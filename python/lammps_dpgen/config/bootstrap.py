@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -58,6 +59,20 @@ class BaseConfig(Section):
             if part in info.data:
                 refuse_short_walltime(getattr(execution, what), info.data[part].timeout, what)
         return execution
+
+    @cached_property
+    def labelers(self) -> tuple[LabelerSection, ...]:
+        """The labeler, and those that differ from it in some settings, each once."""
+        return (self.labeler,)
+
+    @cached_property
+    def settings_hashes(self) -> frozenset[str]:
+        """Hashes of the settings whose labels belong into one dataset."""
+        return frozenset(labeler.settings_hash for labeler in self.labelers)
+
+    def labeler_of(self, stage: str) -> LabelerSection:
+        """Return the labeler of the frames of a stage; one without stages has one labeler."""
+        return self.labeler
 
     def config_hash(self) -> str:
         """SHA-256 of what decides the labels and the models of a run.

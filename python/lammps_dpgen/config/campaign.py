@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from pydantic import Field, ValidationInfo, field_validator
+from functools import cached_property
+
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from typing_extensions import Self
 
 from lammps_dpgen.config.base import FilePath, Section
 from lammps_dpgen.config.bootstrap import BootstrapConfig, source_names
-from lammps_dpgen.config.learning import LearningConfig
+from lammps_dpgen.config.learning import LearningConfig, changed_settings
 from lammps_dpgen.config.names import check_distinct, check_known
-from lammps_dpgen.config.parts import StructureSection
+from lammps_dpgen.config.parts import LabelerSection, StructureSection
 from lammps_dpgen.config.stage import Converged, Stage, StageSection, Trust, Walkers
+from lammps_dpgen.errors import ConfigError
 
 
 class Finalize(Section):
@@ -45,6 +49,10 @@ class CampaignConfig(LearningConfig):
     """Most generations that are trained in one stage."""
     stages: tuple[StageSection, ...] = Field(min_length=1)
     """What is explored, one stage after the other."""
+    mixed_labels: tuple[str, ...] = ()
+    """Names of stages whose labels are trained on with the others although their labeler has other settings. Energies
+    of other cut-offs, functionals or pseudopotentials do not belong together; name a stage where they do, such as for
+    another k-mesh in larger cells."""
     finalize: Finalize = Finalize()
     """The last act: what is handed on when all stages are over."""
 
@@ -71,6 +79,40 @@ class CampaignConfig(LearningConfig):
             what = f"structures, from which stage {stage.name!r} selects,"
             check_known(what, stage.structures or (), source_names(info.data["structures"]))
         return stages
+
+    @field_validator("stages")
+    @classmethod
+    def _complete_labelers(cls, stages: tuple[StageSection, ...], info: ValidationInfo) -> tuple[StageSection, ...]:
+        labeler = info.data.get("labeler")
+        return stages if labeler is None else tuple(_complete_labeler(stage, labeler, info) for stage in stages)
+
+    @model_validator(mode="after")
+    def _labels_belong_together(self) -> Self:
+        check_known("stages", self.mixed_labels, [stage.name for stage in self.stages])
+        for stage in self.stages:
+            if stage.labeler is None or stage.name in self.mixed_labels:
+                continue
+            if _decides_otherwise(self.labeler_of(stage.name), self.labeler):
+                raise ValueError(
+                    f"the labels of stage {stage.name!r} would have other settings than the others: a dataset that "
+                    "mixes settings is refused, since their energies may not belong together. Leave 'labeler' of the "
+                    f"stage out, or write mixed_labels: [{stage.name}] if you know that they do"
+                )
+        return self
+
+    @cached_property
+    def labelers(self) -> tuple[LabelerSection, ...]:
+        """The labeler, and those of stages with settings of their own, each once."""
+        found = [self.labeler]
+        for stage in self.stages:
+            if (own := self.labeler_of(stage.name)) not in found:
+                found.append(own)
+        return tuple(found)
+
+    def labeler_of(self, stage: str) -> LabelerSection:
+        """Return the labeler of the frames of a stage; the campaign's for frames of none, such as initial ones."""
+        own = next((section.labeler for section in self.stages if section.name == stage), None)
+        return self.labeler if own is None else self.labeler.model_copy(update={"settings": own})
 
     def bootstrap(self, *, has_labels: bool = False) -> BootstrapConfig | None:
         """Return the part that makes generation 0, None where there is nothing to make it from."""
@@ -99,3 +141,26 @@ class CampaignConfig(LearningConfig):
             converging=converged.trajectories or section.trajectories,
             max_generations=self.max_generations if section.max_generations is None else section.max_generations,
         )
+
+
+def _complete_labeler(stage: StageSection, labeler: LabelerSection, info: ValidationInfo) -> StageSection:
+    """Return a stage with all settings of its labeler, where it has some of its own."""
+    if stage.labeler is None:
+        return stage
+    given = {"name": labeler.name, "settings": changed_settings(labeler.settings, stage.labeler)}
+    try:
+        complete = LabelerSection.model_validate(given, context=info.context)
+    except ValidationError as error:
+        told = "; ".join(f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors())
+        raise ValueError(f"labeler of stage {stage.name!r}: {told}") from error
+    return stage.model_copy(update={"labeler": complete.settings})
+
+
+def _decides_otherwise(one: LabelerSection, other: LabelerSection) -> bool:
+    """Tell whether two labelers may give different labels."""
+    if one.settings == other.settings:
+        return False
+    try:
+        return one.settings_hash != other.settings_hash
+    except ConfigError:  # a file that is missing is told when it is needed
+        return True

@@ -121,7 +121,7 @@ class LearningConfig(BaseConfig):
         trainer = info.data.get("trainer")
         if final is None or trainer is None:
             return final
-        merged = _changed(trainer.settings, final.settings)
+        merged = changed_settings(trainer.settings, final.settings)
         section = TrainerSection.model_validate({"name": trainer.name, "settings": merged}, context=info.context)
         return final.model_copy(update={"settings": section.settings})
 
@@ -180,10 +180,10 @@ class LearningConfig(BaseConfig):
         return self.model_copy(update={"trainer": trainer})
 
 
-def _changed(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+def changed_settings(settings: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """Return settings with some of them changed, also inside nested mappings."""
     changed = dict(settings)
     for key, value in changes.items():
         old = settings.get(key)
-        changed[key] = _changed(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+        changed[key] = changed_settings(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return changed

@@ -88,6 +88,9 @@ class StageSection(InlineSection):
     """Name the sampler is registered with (``md``, ``template``, ...); its settings are the keys beside it."""
     settings: SkipJsonSchema[dict[str, Any]] = Field(default_factory=dict, validate_default=True)
     """The sampler's own settings."""
+    labeler: dict[str, Any] | None = None
+    """Settings of the labeler that differ from ``labeler.settings`` in this stage, such as ``{kspacing: 0.2}``. Where
+    they decide results, ``mixed_labels`` has to name the stage. Default: none."""
     trust: Trust | None = None
     """Trust window of this stage. Default: the campaign's."""
     every: int | None = Field(default=None, ge=1)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lammps_dpgen import registry
+from lammps_dpgen.config.bootstrap import BaseConfig
 from lammps_dpgen.config.parts import LabelerSection, PartSection
-from lammps_dpgen.errors import ConfigError
+from lammps_dpgen.errors import ConfigError, LearningError
 from lammps_dpgen.execution.base import Executor, Task
 from lammps_dpgen.frame import Frame
 from lammps_dpgen.learning.labels import LabelResult, Sleep, label_frames, sleep_between_polls
@@ -52,6 +53,24 @@ def check_part(
         sleep()
     if outcomes[0].value is None:
         raise ConfigError(f"{word}: {outcomes[0].error}")
+
+
+def refuse_foreign_labels(ledger: Ledger, config: BaseConfig) -> None:
+    """Refuse a ledger with labels of settings that the configuration does not have: they would be left out silently.
+
+    Raises
+    ------
+    LearningError
+        How many there are of which settings, and what to do.
+    """
+    foreign = {name: n for name, n in ledger.labels_by_settings().items() if name not in config.settings_hashes}
+    if foreign:
+        found = ", ".join(f"{number} of {name[:12]}" for name, number in foreign.items())
+        known = ", ".join(name[:12] for name in sorted(config.settings_hashes))
+        raise LearningError(
+            f"the run folder has labels of settings that the configuration has not ({found}; it has {known}): the "
+            "labeler of a stage was changed, or the stage was left out. Restore it, or begin in a new run folder"
+        )
 
 
 def check_and_label(

@@ -44,6 +44,7 @@ def write_data_folder(
     test_share: float = 0.0,
     seed: int = 1,
     generation: int | None = None,
+    mixed: bool = False,
 ) -> dict[str, Any]:
     """Write labels into a new folder, whole or not at all, with a README.json that says what they are.
 
@@ -52,7 +53,7 @@ def write_data_folder(
     output
         It must not be there.
     labels
-        At least one, all of the same settings.
+        At least one, all of the same settings unless `mixed`.
     form
         deepmd/npy: one system per composition; deepmd/npy/mixed: one per number of atoms; extxyz: one file per set.
     run
@@ -64,6 +65,9 @@ def write_data_folder(
     generation
         The one whose training data they are; None: they are all labels.
 
+    mixed
+        Labels of different settings may stand beside each other.
+
     Returns
     -------
     dict
@@ -74,7 +78,8 @@ def write_data_folder(
     ConfigError
         The folder cannot be written, or labels of different settings are to stand in it.
     """
-    _refuse_mixed_settings(labels, run)
+    if not mixed:
+        _refuse_mixed_settings(labels, run)
     sets = split(labels, test_share, seed)
     about = {
         "created_by": f"lammps-dpgen {__version__}",
@@ -82,7 +87,7 @@ def write_data_folder(
         "run": run,
         "format": form,
         "type_map": list(type_map),
-        "settings_hash": labels[0].label.settings_hash,
+        "settings_hash": ", ".join(sorted({one.label.settings_hash for one in labels})),
         "generation": generation,
         "test_share": test_share,
         "seed": seed,

@@ -91,7 +91,7 @@ def train_generation(
     LearningError
         There is no new label, or a model could not be trained; everything stored stays usable.
     """
-    settings_hash = config.labeler.settings_hash
+    settings_hash = config.settings_hashes
     unseen = ledger.labels(settings_hash, untrained=True)
     n_labels = ledger.count_labels(settings_hash)
     if not n_labels or not (unseen or final):

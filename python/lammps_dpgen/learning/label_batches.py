@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from lammps_dpgen.config.learning import LearningConfig
+from lammps_dpgen.config.parts import LabelerSection
 from lammps_dpgen.errors import LearningError
 from lammps_dpgen.execution.base import Executor
 from lammps_dpgen.frame import Frame
@@ -39,7 +41,8 @@ class LabelBatches:
     ) -> None:
         self._settings, self._share, self._scratch = config.label_batches, config.complete_share, scratch
         self._on_result = on_result
-        self._queue = LabelQueue(executor, ledger, config.labeler, scratch, on_result=self._ended)
+        labeler_of = partial(_labeler_of, config)
+        self._queue = LabelQueue(executor, ledger, labeler_of, scratch, on_result=self._ended)
         self._batch: set[str] = set()
         self._results: list[LabelResult] = []
         self._last: deque[str | None] = deque(maxlen=WINDOW)
@@ -99,3 +102,8 @@ class LabelBatches:
             f"bears; most often ({number}): {cause}. See {self._scratch}. Frames, labels and models are stored: mend "
             "the labeler or the machine, or raise max_failed, and run again"
         )
+
+
+def _labeler_of(config: LearningConfig, frame: Frame) -> LabelerSection:
+    """Return the labeler of the stage that a frame is from."""
+    return config.labeler_of(frame.origin.stage)

@@ -53,6 +53,8 @@ class LabelQueue:
 
     Parameters
     ----------
+    labeler_of
+        Returns the labeler of a frame.
     scratch
         Folder for the working folders of the labels; those of failures stay for inspection.
     on_result
@@ -63,15 +65,15 @@ class LabelQueue:
         self,
         executor: Executor,
         ledger: Ledger,
-        labeler: LabelerSection,
+        labeler_of: Callable[[Frame], LabelerSection],
         scratch: Path,
         *,
         on_result: Callable[[LabelResult], None] = lambda result: None,
     ) -> None:
-        self._executor, self._ledger, self._labeler, self._scratch = executor, ledger, labeler, scratch
+        self._executor, self._ledger, self._labeler_of, self._scratch = executor, ledger, labeler_of, scratch
         self._on_result = on_result
-        self._settings_hash = labeler.settings_hash
-        self._pending: dict[str, Frame] = {}
+        self._pending: dict[str, tuple[Frame, str]] = {}
+        self._hashes: list[tuple[LabelerSection, str]] = []
 
     @property
     def pending(self) -> Set[str]:
@@ -83,12 +85,14 @@ class LabelQueue:
         for frame in {frame.hash: frame for frame in frames}.values():
             if frame.hash in self._pending:
                 continue
-            known = self._ledger.find_label(frame.hash, self._settings_hash)
+            labeler = self._labeler_of(frame)
+            settings_hash = self._hash_of(labeler)
+            known = self._ledger.find_label(frame.hash, settings_hash)
             if known is not None:
                 self._on_result(LabelResult(frame, known, reused=True))
                 continue
-            self._pending[frame.hash] = frame
-            self._executor.submit(_task(frame, self._labeler, self._scratch))
+            self._pending[frame.hash] = frame, settings_hash
+            self._executor.submit(_task(frame, labeler, self._scratch))
 
     def collect(self) -> int:
         """Record the labels that have come since the last call; return how many ended, well or not.
@@ -100,9 +104,17 @@ class LabelQueue:
         """
         outcomes = self._executor.poll()
         for outcome in outcomes:
-            frame = self._pending.pop(outcome.task.id)
-            self._on_result(_record(self._ledger, frame, outcome, self._settings_hash))
+            frame, settings_hash = self._pending.pop(outcome.task.id)
+            self._on_result(_record(self._ledger, frame, outcome, settings_hash))
         return len(outcomes)
+
+    def _hash_of(self, labeler: LabelerSection) -> str:
+        """Return the hash of a labeler's settings, which is worked out once: it reads all files that they name."""
+        for known, settings_hash in self._hashes:
+            if known == labeler:
+                return settings_hash
+        self._hashes.append((labeler, labeler.settings_hash))
+        return self._hashes[-1][1]
 
 
 def label_frames(
@@ -134,7 +146,7 @@ def label_frames(
         if on_result is not None:
             on_result(result)
 
-    labels = LabelQueue(executor, ledger, labeler, scratch, on_result=ended)
+    labels = LabelQueue(executor, ledger, lambda frame: labeler, scratch, on_result=ended)
     labels.add(frames)
     while labels.pending:
         if not labels.collect():

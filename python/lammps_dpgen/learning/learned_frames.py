@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,9 @@ class LearnedFrames:
         for frame in frames:
             self._add(frame.hash, frame)
 
-    def follow(self, ledger: Ledger, settings_hash: str, meanwhile: Callable[[], None] = lambda: None) -> None:
+    def follow(
+        self, ledger: Ledger, settings_hash: str | Collection[str], meanwhile: Callable[[], None] = lambda: None
+    ) -> None:
         """Remember the labels of these settings that were recorded since the last call: all of them at the first.
 
         Parameters

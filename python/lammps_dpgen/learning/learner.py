@@ -18,7 +18,7 @@ from lammps_dpgen.errors import LearningError
 from lammps_dpgen.execution.base import Executor
 from lammps_dpgen.frame import Frame, LabelledFrame
 from lammps_dpgen.learning.bootstrap import Bootstrap
-from lammps_dpgen.learning.checks import check_part
+from lammps_dpgen.learning.checks import check_part, refuse_foreign_labels
 from lammps_dpgen.learning.continuation import take_over_labels
 from lammps_dpgen.learning.ensembles import jump, open_ensemble
 from lammps_dpgen.learning.generations import FINAL, TrainedGeneration, publish_generation, train_generation
@@ -99,10 +99,11 @@ class Learner:
         Raises
         ------
         LearningError
-            There are no models and nothing to make them from.
+            There are no models and nothing to make them from, or the ledger has labels of other settings.
         """
         assert self._labels is not None
         assert self._trainings is not None
+        refuse_foreign_labels(self.ledger, self.config)
         newest = self.ledger.latest_generation()
         if newest is None:
             newest = self._first_generation(self._labels, self._trainings)
@@ -116,7 +117,7 @@ class Learner:
             self._label(waiting)
             if self._untrained():
                 self._train("resume")
-        self._learned.follow(self.ledger, self.config.labeler.settings_hash, self._meanwhile)
+        self._learned.follow(self.ledger, self.config.settings_hashes, self._meanwhile)
 
     def learn(
         self,
@@ -231,7 +232,7 @@ class Learner:
 
     def _sample_of_labels(self, number: int) -> list[LabelledFrame]:
         """Draw labels, the same ones at each start."""
-        numbers = self.ledger.label_numbers(self.config.labeler.settings_hash)
+        numbers = self.ledger.label_numbers(self.config.settings_hashes)
         rng = np.random.default_rng([self.config.seed, number])
         drawn = rng.choice(len(numbers), min(len(numbers), FINAL_SAMPLE), replace=False)
         labels = self.ledger.labels(numbers=[numbers[int(i)] for i in drawn])
@@ -283,21 +284,22 @@ class Learner:
 
     def _check_parts(self, labels: Executor, trainings: Executor) -> None:
         species, type_map = sorted(self.config.type_map), self.config.type_map
-        check_part(labels, self.config.labeler, species, self.run.labels, sleep=self._wait)
+        for labeler in self.config.labelers:
+            check_part(labels, labeler, species, self.run.labels, sleep=self._wait)
         check_part(trainings, self.config.trainer, type_map, self.run.training, sleep=self._wait)
 
     def _adopt(self, generation: Generation) -> None:
         self.generation, self.ensemble = generation, open_ensemble(self.run, generation)
 
     def _untrained(self) -> list[StoredLabel]:
-        return self.ledger.labels(self.config.labeler.settings_hash, untrained=True)
+        return self.ledger.labels(self.config.settings_hashes, untrained=True)
 
     def _select(self, frames: Sequence[Frame], step: int, bounds: TrustBounds | None) -> list[Frame]:
         settings = self.config.selection
         left = self.labels_left()
         if left is not None and left < settings.batch:
             settings = settings.model_copy(update={"batch": max(1, left)})
-        self._learned.follow(self.ledger, self.config.labeler.settings_hash)
+        self._learned.follow(self.ledger, self.config.settings_hashes)
         number = self.generation.number if self.generation else 0
         rng = np.random.default_rng([self.config.seed, number, max(0, step)])
         look: Look | None = self._second_look(bounds)
@@ -483,7 +485,7 @@ class Learner:
         self.logbook.write(kind, **data)
         if not final:
             self._note_errors(judge)
-            self._learned.follow(self.ledger, self.config.labeler.settings_hash)  # now, so that no pause waits for it
+            self._learned.follow(self.ledger, self.config.settings_hashes)  # now, so that no pause waits for it
         if kind == "training":
             rmse = float("nan") if data["rmse"] is None else data["rmse"]
             self.view.training(data["generation"], data["index"], data["steps"], data["steps"], rmse)

@@ -80,7 +80,7 @@ class LedgerReader(TrajectoryReader):
 
     def labels(
         self,
-        settings_hash: str | None = None,
+        settings_hash: str | Collection[str] | None = None,
         untrained: bool = False,
         *,
         trained_in: int | None = None,
@@ -91,7 +91,7 @@ class LedgerReader(TrajectoryReader):
         Parameters
         ----------
         settings_hash
-            Only labels of these settings.
+            Only labels of these settings, or of one of several.
         untrained
             Only labels that no generation has been trained on.
         trained_in
@@ -104,7 +104,7 @@ class LedgerReader(TrajectoryReader):
         query = select(*self._frame_columns(), *of_label)
         query = query.join_from(labels, frames).order_by(labels.c.number)
         if settings_hash is not None:
-            query = query.where(labels.c.settings_hash == settings_hash)
+            query = query.where(_of_settings(settings_hash))
         if untrained:
             query = query.where(labels.c.trained_in.is_(None))
         if trained_in is not None:
@@ -112,20 +112,28 @@ class LedgerReader(TrajectoryReader):
         parts = [query] if numbers is None else [query.where(labels.c.number.in_(n)) for n in chunks(sorted(numbers))]
         return [rows.stored_label_from(row) for part in parts for row in self._fetch(part)]
 
-    def count_labels(self, settings_hash: str) -> int:
+    def count_labels(self, settings_hash: str | Collection[str]) -> int:
         """Return how many labels of these settings there are."""
         table = schema.labels
         with self._database.read() as connection:
-            query = select(func.count()).select_from(table).where(table.c.settings_hash == settings_hash)
+            query = select(func.count()).select_from(table).where(_of_settings(settings_hash))
             return connection.scalar(query) or 0
 
-    def label_numbers(self, settings_hash: str) -> list[int]:
+    def labels_by_settings(self) -> dict[str, int]:
+        """Return how many labels there are of which settings."""
+        table = schema.labels
+        query = select(table.c.settings_hash, func.count().label("number")).group_by(table.c.settings_hash)
+        return {row["settings_hash"]: row["number"] for row in self._fetch(query)}
+
+    def label_numbers(self, settings_hash: str | Collection[str]) -> list[int]:
         """Return the numbers of all labels of these settings, in order."""
         table = schema.labels
-        query = select(table.c.number).where(table.c.settings_hash == settings_hash).order_by(table.c.number)
+        query = select(table.c.number).where(_of_settings(settings_hash)).order_by(table.c.number)
         return [row["number"] for row in self._fetch(query)]
 
-    def labelled_frames(self, settings_hash: str, *, after: int = 0, limit: int = 1000) -> list[tuple[int, str, Frame]]:
+    def labelled_frames(
+        self, settings_hash: str | Collection[str], *, after: int = 0, limit: int = 1000
+    ) -> list[tuple[int, str, Frame]]:
         """Return frames with a label of these settings, each as number of the label, hash and frame.
 
         Parameters
@@ -137,7 +145,7 @@ class LedgerReader(TrajectoryReader):
         """
         frames, labels = schema.frames, schema.labels
         query = select(*self._frame_columns(), labels.c.number.label("label_number")).join_from(labels, frames)
-        query = query.where(labels.c.number > after, labels.c.settings_hash == settings_hash)
+        query = query.where(labels.c.number > after, _of_settings(settings_hash))
         found = self._fetch(query.order_by(labels.c.number).limit(limit))
         return [(row["label_number"], row["hash"], rows.frame_from(row)) for row in found]
 
@@ -232,6 +240,12 @@ class LedgerReader(TrajectoryReader):
         """Return the rows of a query, all before any is looked at: while a reader reads, the writer has to wait."""
         with self._database.read() as connection:
             return connection.execute(query).mappings().all()
+
+
+def _of_settings(settings_hash: str | Collection[str]) -> ColumnElement[bool]:
+    """Return the condition that a label has these settings, or one of several."""
+    column = schema.labels.c.settings_hash
+    return column == settings_hash if isinstance(settings_hash, str) else column.in_(sorted(settings_hash))
 
 
 def _count(connection: Connection, table: Table) -> int:
