@@ -151,6 +151,8 @@ class ExecutionSettings(Section):
     machine: FilePath | None = None
     """A machine.json of DP-GEN's (dpdispatcher): ``machine`` and ``resources`` of its section ``fp`` are for labels,
     those of ``train`` for trainings; kinds of tasks whose section is absent run on this machine."""
+    jobs: int = Field(default=200, ge=1)
+    """Most jobs in the queue at a time, of labels and of trainings each (dpdispatcher; pools have their own limit)."""
     address: str | None = None
     """Name or address of this machine as the nodes see it (parsl). Default: all that it has are tried."""
     heartbeat: Duration = 15.0

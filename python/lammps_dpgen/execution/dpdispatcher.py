@@ -13,6 +13,7 @@ import shlex
 import shutil
 import sys
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ _LOOK_INTERVAL = 0.3
 #: Seconds that a result may take to show after its job has left the queue: network disks are late. At most, and as a
 #: multiple of the time between two questions to the scheduler.
 _GRACE, _GRACE_POLLS = 10.0, 2.0
+#: Most jobs that are submitted before the controller is heard again.
+_AT_ONCE = 5
 #: What the batch types of dpdispatcher are called in `schedulers`; others are asked about job by job.
 _SCHEDULERS = {"slurm": "slurm", "pbs": "pbspro", "openpbs": "pbspro", "lsf": "lsf"}
 _RECORD = "job.json"
@@ -45,8 +48,10 @@ class DpdispatcherEngine:
         For job scripts and what jobs print.
     name
         Beginning of the jobs' names.
+    jobs
+        Most jobs in the queue at a time.
     poll
-        Seconds between two questions to the scheduler.
+        Seconds between two questions to the scheduler, and before it is asked again where it did not take a job.
     """
 
     def __init__(
@@ -57,12 +62,16 @@ class DpdispatcherEngine:
         folder: Path,
         name: str,
         *,
+        jobs: int,
         poll: float,
     ) -> None:
         self._machine = {**machine, "context_type": "LazyLocalContext", "remote_profile": {}}
         self._resources = {**resources, "group_size": 1, "para_deg": 1}
         self._box, self._folder, self._name, self._poll = box, folder / "jobs", name, poll
         self._scheduler = _SCHEDULERS.get(str(machine["batch_type"]).lower())
+        self._most = jobs
+        self._waiting: deque[Attempt] = deque()
+        self._submit_from = 0.0
         self._jobs: dict[Attempt, Any] = {}
         self._gone: dict[Attempt, float] = {}
         self._lost: set[Path] = set()
@@ -73,21 +82,13 @@ class DpdispatcherEngine:
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any], box: TaskBox, folder: Path, name: str) -> DpdispatcherEngine:
         """Make the engine from plain data."""
-        return cls(settings["machine"], settings["resources"], box, folder, name, poll=settings["poll"])
+        return cls(
+            settings["machine"], settings["resources"], box, folder, name, jobs=settings["jobs"], poll=settings["poll"]
+        )
 
     def start(self, key: str, attempt: int) -> None:
-        """Submit a job."""
-        job = self._job(key, attempt)
-        job.job_id = ""
-        try:
-            job.submit_job()
-        except Exception as error:
-            text = " ".join(str(error).split())
-            if is_refusal(text):
-                raise ExecutionError(f"the scheduler refuses the jobs of this pool: {text}") from error
-            print(f"{key}: {text}", flush=True)
-        self._note(key, attempt, str(job.job_id))
-        self._jobs[(key, attempt)] = job
+        """Queue an attempt; it is submitted when there is room."""
+        self._waiting.append((key, attempt))
 
     def knows(self, key: str, attempt: int) -> bool:
         """Tell whether an earlier controller submitted a job for this attempt; the queue will say if it is there."""
@@ -105,6 +106,7 @@ class DpdispatcherEngine:
     def ended(self) -> list[tuple[Attempt, str | None]]:
         """Return the attempts that have a result, and those whose job left the queue without one."""
         now = time.monotonic()
+        self._submit_some(now)
         if not self._jobs or now - self._looked < _LOOK_INTERVAL:
             return []
         self._looked = now
@@ -127,6 +129,7 @@ class DpdispatcherEngine:
 
     def forget(self, keys: Sequence[str]) -> None:
         """Cancel the jobs of tasks that were withdrawn."""
+        self._waiting = deque(attempt for attempt in self._waiting if attempt[0] not in set(keys))
         dropped = [attempt for attempt in self._jobs if attempt[0] in set(keys)]
         for attempt in dropped:
             self._gone.pop(attempt, None)
@@ -134,13 +137,35 @@ class DpdispatcherEngine:
 
     def close(self) -> None:
         """Cancel all jobs; what lost ones have said stays."""
-        self.forget([key for key, _ in self._jobs])
+        self.forget([key for key, _ in [*self._jobs, *self._waiting]])
         for folder in self._folder.iterdir():
             if folder.is_dir() and folder not in self._lost:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def abandon(self) -> None:
         """Leave all jobs to the next controller: it finds them by what is written beside their scripts."""
+
+    def _submit_some(self, now: float) -> None:
+        """Submit the next jobs, few at a time, so that the controller is heard in between."""
+        for _ in range(_AT_ONCE):
+            if not self._waiting or len(self._jobs) >= self._most or now < self._submit_from:
+                return
+            key, attempt = self._waiting[0]
+            job = self._job(key, attempt)
+            job.job_id = ""
+            try:
+                job.submit_job()
+            except Exception as error:
+                text = " ".join(str(error).split())
+                if is_refusal(text):
+                    raise ExecutionError(f"the scheduler refuses the jobs of this pool: {text}") from error
+                print(f"{key}: {text}", flush=True)
+            if not job.job_id:
+                self._submit_from = now + self._poll
+                return
+            self._waiting.popleft()
+            self._note(key, attempt, str(job.job_id))
+            self._jobs[(key, attempt)] = job
 
     def _job(self, key: str, attempt: int) -> Any:
         """Return dpdispatcher's job for a task; its folder is there."""
@@ -170,19 +195,17 @@ class DpdispatcherEngine:
         os.replace(fresh, folder / _RECORD)
 
     def _look_for_lost(self, now: float) -> None:
-        """Ask which jobs are still there, and submit again what the scheduler did not take."""
+        """Ask which jobs are still there."""
         try:
             known = None if self._scheduler is None else list_jobs(self._scheduler)
         except ExecutionError as error:
             print(error, flush=True)
             return
-        for (key, attempt), job in list(self._jobs.items()):
-            if not job.job_id:
-                self.start(key, attempt)
-            elif self._is_there(job, known):
-                self._gone.pop((key, attempt), None)
+        for attempt, job in self._jobs.items():
+            if self._is_there(job, known):
+                self._gone.pop(attempt, None)
             else:
-                self._gone.setdefault((key, attempt), now)
+                self._gone.setdefault(attempt, now)
 
     @staticmethod
     def _is_there(job: Any, known: Mapping[str, str] | None) -> bool:

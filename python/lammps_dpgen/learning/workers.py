@@ -47,7 +47,7 @@ def _cluster(
         site, threads = pool.site(threads=threads, limit=limit)
         engine = {"engine": "parsl", "site": site.to_json(), "threads": threads, "address": execution.address}
     elif section is not None:
-        engine = {"engine": "dpdispatcher", **section.to_json()}
+        engine = {"engine": "dpdispatcher", **section.to_json(), "jobs": execution.jobs}
         threads = threads or section.cores
     else:
         return None
