@@ -19,10 +19,10 @@ INTRODUCTION = """\
 
 <!-- Made by `python -m lammps_dpgen.config.reference docs` from the models in lammps_dpgen/config; edit these. -->
 
-Three files, all YAML, are read by lammps-dpgen: `campaign.yaml` for `lammps-dpgen run`, `learn.yaml` for
-`lammps-dpgen md`, and `boot.yaml` for `lammps-dpgen bootstrap`. A file is validated as a whole before anything
-starts, and all its problems are told at once, each with its line, the value found and what is allowed. Unknown keys
-are refused.
+Four files, all YAML, are read by lammps-dpgen: `campaign.yaml` for `lammps-dpgen run`, `learn.yaml` for
+`lammps-dpgen md`, `boot.yaml` for `lammps-dpgen bootstrap`, and `validation.yaml` for `lammps-dpgen validate`.
+A file is validated as a whole before anything starts, and all its problems are told at once, each with its line, the
+value found and what is allowed. Unknown keys are refused.
 
 Energies are in eV, lengths in Å, forces in eV/Å, angles in degrees. A duration is a number of seconds or a text such as
 `90min`, `2h` or `1h 30min`. Relative paths start at the folder of the file that names them.
@@ -30,8 +30,9 @@ Energies are in eV, lengths in Å, forces in eV/Å, angles in degrees. A duratio
 A run folder belongs to one configuration, as far as that decides results: `type_map`, `models`, `seed`, and name and
 settings of labeler and trainer. These cannot change while the folder is in use; everything else may.
 
-Editors complete and check the files when they know the schemas `docs/schema/campaign.json`, `learn.json` and
-`bootstrap.json` (also printed by `lammps-dpgen schema campaign` and so on), for example by a first line
+Editors complete and check the files when they know the schemas `docs/schema/campaign.json`, `learn.json`,
+`bootstrap.json` and `validation.json` (also printed by `lammps-dpgen schema campaign` and so on), for example by a
+first line
 
 ```yaml
 # yaml-language-server: $schema=schema/learn.json
@@ -74,6 +75,7 @@ _PARTS = (
     ("Trainers", registry.TRAINERS, "under `trainer`"),
     ("Structure generators", registry.STRUCTURES, "each an item of `structures`, its settings beside `generator`"),
     ("Samplers", registry.SAMPLERS, "of a stage of a campaign, under `sampler`, their settings beside it"),
+    ("Properties", registry.PROPERTIES, "of a validation, each an item of `properties`, its settings beside it"),
 )
 
 #: Parts of this package; others have pages of their own.
@@ -91,6 +93,9 @@ def markdown() -> str:
     parts += ["## campaign.yaml\n", CAMPAIGN.format(shared=", ".join(f"`{key}`" for key in shared))]
     own = {key: field for key, field in campaign["properties"].items() if key not in shared}
     parts += _tables({**campaign, "properties": own}, campaign["$defs"], "")
+    validation = CONFIGURATIONS["validation"].model_json_schema()
+    parts += ["## validation.yaml\n", "`lammps-dpgen validate` reads it; [Validation](validation.md) explains it.\n"]
+    parts += _tables(validation, validation["$defs"], "")
     for title, group, where in _PARTS:
         parts.append(f"## {title}\n\nThe built-in ones; {where}.\n")
         for name, point in registry.registered(group).items():

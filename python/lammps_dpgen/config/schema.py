@@ -13,26 +13,30 @@ from lammps_dpgen.config.campaign import CampaignConfig
 from lammps_dpgen.config.learn import LearnConfig
 from lammps_dpgen.config.parts import StructureSection
 from lammps_dpgen.config.stage import StageSection
+from lammps_dpgen.config.validation import PropertySection, ValidationConfig
 
 CONFIGURATIONS: dict[str, type[BaseModel]] = {
     "campaign": CampaignConfig,
     "learn": LearnConfig,
     "bootstrap": BootstrapConfig,
+    "validation": ValidationConfig,
 }
 
 
 def json_schema(which: str) -> dict[str, Any]:
-    """Return the JSON schema of the configuration file ``campaign``, ``learn`` or ``bootstrap``.
+    """Return the JSON schema of the configuration file ``campaign``, ``learn``, ``bootstrap`` or ``validation``.
 
-    Labelers, trainers, structure generators and samplers appear with their own settings, chosen by their name.
+    Labelers, trainers, structure generators, samplers and properties appear with their own settings, chosen by their
+    name.
     """
     schema = CONFIGURATIONS[which].model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = f"lammps-dpgen {which}"
     definitions = schema["$defs"]
     for section, group in (("LabelerSection", registry.LABELERS), ("TrainerSection", registry.TRAINERS)):
-        definitions[section] = _choice(definitions, definitions[section], group, "name", inline=False)
-    for inline in (StructureSection, StageSection):
+        if section in definitions:
+            definitions[section] = _choice(definitions, definitions[section], group, "name", inline=False)
+    for inline in (StructureSection, StageSection, PropertySection):
         if inline.__name__ in definitions:
             section = definitions[inline.__name__]
             definitions[inline.__name__] = _choice(definitions, section, inline.group, inline.key, inline=True)
