@@ -60,7 +60,8 @@ def _labels_of_others(config: LearningConfig) -> Iterator[tuple[Frame, Label]]:
         for one in stored:
             _check(one, path, section, config)
             origin = FrameOrigin("import", structure=one.frame.origin.structure)
-            label = replace(one.label, settings_hash=config.labeler.settings_hash)
+            known = one.label.settings_hash in config.settings_hashes
+            label = one.label if known else replace(one.label, settings_hash=config.labeler.settings_hash)
             yield replace(one.frame, origin=origin), label
 
 
@@ -83,7 +84,7 @@ def _check(stored: StoredLabel, path: Path, section: ContinueFrom | None, config
             f"[{', '.join(config.type_map)}]; a type map can only become longer: add them"
         )
     own, wanted = stored.label.settings_hash, config.labeler.settings_hash
-    if own != wanted and not (section is not None and section.same_settings):
+    if own not in config.settings_hashes and not (section is not None and section.same_settings):
         raise ConfigError(
             f"continue_from: the labels of {path} have other settings (hash {own[:12]}) than those of the labeler "
             f"({wanted[:12]}), which is so as soon as the labeler names an element more, and a dataset that mixes "
