@@ -20,7 +20,7 @@ from lammps_dpgen.cli.main import main as command
 
 HERE = Path(__file__).resolve().parent
 #: How many values of each table agree when all is well; the others are explained in the README.
-EXPECTED = {"Table I": 11, "Table S8": 15, "Table S7": 10, "Table S6": 10, "Table S9": 52}
+EXPECTED = {"Table I": 11, "Table S8": 14, "Table S7": 10, "Table S6": 10, "Table S9": 52}
 
 
 def configuration(folder: Path, structures: Path | None) -> Path:
