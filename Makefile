@@ -87,6 +87,10 @@ bench: $(INSTALLED) ## Measure the cost of fix dpgen against pair_style deepmd: 
 validate-paper: $(INSTALLED) ## The MEAM column of the paper from lammps-dpgen validate: STRUCTURES=folder for Table S9
 	$(BIN)/python examples/09-validate-meam/run.py $(if $(STRUCTURES),--structures $(STRUCTURES))
 
+.PHONY: validate-melting
+validate-melting: $(INSTALLED) ## Melting points, enthalpies of fusion and diffusion of the MEAM potential: hours, goes on where it stopped
+	$(BIN)/lammps-dpgen validate examples/09-validate-meam/$(if $(REDUCED),melting-reduced,melting).yaml
+
 # ---- tests -----------------------------------------------------------------------------------------------------------
 
 # One thread each: repeatable figures, and ranks that do not fight for the cores.
