@@ -77,6 +77,14 @@ class TestContract(LabelerContract):
         return espresso(pseudos)
 
     @pytest.fixture
+    def plain_settings(self, pseudos: Path) -> dict[str, Any]:
+        return {**CHEAP, "pseudo_folder": str(pseudos)}
+
+    @pytest.fixture
+    def unconverged(self, pseudos: Path) -> EspressoLabeler:
+        return espresso(pseudos, max_iterations=3)
+
+    @pytest.fixture
     def frame(self) -> Frame:
         return FRAME
 

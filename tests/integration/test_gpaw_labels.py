@@ -66,6 +66,14 @@ class TestContract(LabelerContract):
         return gpaw()
 
     @pytest.fixture
+    def plain_settings(self) -> dict[str, Any]:
+        return CHEAP
+
+    @pytest.fixture
+    def unconverged(self) -> GpawLabeler:
+        return gpaw(max_iterations=3)
+
+    @pytest.fixture
     def frame(self) -> Frame:
         return FRAME
 

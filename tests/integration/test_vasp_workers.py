@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -34,9 +35,17 @@ class TestContract(LabelerContract):
     virial_tolerance = 2e-3
 
     @pytest.fixture
-    def labeler(self, potcars: Path) -> VaspLabeler:
-        settings = {"command": command(), "potcars": ["Al", "Cu"], "potcar_folder": str(potcars)}
-        return VaspLabeler(VaspSettings.model_validate(settings))
+    def plain_settings(self, potcars: Path) -> dict[str, Any]:
+        return {"command": command(), "potcars": ["Al", "Cu"], "potcar_folder": str(potcars)}
+
+    @pytest.fixture
+    def labeler(self, plain_settings: dict[str, Any]) -> VaspLabeler:
+        return VaspLabeler(VaspSettings.model_validate(plain_settings))
+
+    @pytest.fixture
+    def unconverged(self, plain_settings: dict[str, Any]) -> VaspLabeler:
+        """The stand-in takes all the electronic steps that NELM allows."""
+        return VaspLabeler(VaspSettings.model_validate({**plain_settings, "incar": {"NELM": 3}}))
 
     @pytest.fixture
     def frame(self) -> Frame:

@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -213,6 +214,10 @@ def test_lammps_stays_private(tmp_path: Path) -> None:
 
 class TestLammpsEamContract(LabelerContract):
     @pytest.fixture
+    def plain_settings(self) -> dict[str, Any]:
+        return EAM
+
+    @pytest.fixture
     def labeler(self) -> LammpsLabeler:
         return lammps(**EAM)
 
@@ -231,6 +236,10 @@ class TestAseContract(LabelerContract):
     @pytest.fixture
     def labeler(self) -> AseLabeler:
         return AseLabeler(AseSettings(calculator="ase.calculators.emt:EMT"))
+
+    @pytest.fixture
+    def plain_settings(self) -> dict[str, Any]:
+        return {"calculator": "ase.calculators.emt:EMT"}
 
     @pytest.fixture
     def frame(self) -> Frame:

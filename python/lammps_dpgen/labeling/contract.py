@@ -8,26 +8,40 @@ Write a class that inherits from `LabelerContract`, override the fixtures, and l
             return MyLabeler(MySettings())
 
         @pytest.fixture
+        def plain_settings(self):
+            return {"element": "Al"}
+
+        @pytest.fixture
         def frame(self):
             return contract_frame("Al", ["Al", "Mg"])
+
+What is asked: units and signs of forces and virial, the energy whose gradient the forces are (the free energy of a
+smeared method), the order of the atoms, the orientation of the cell and its description, species, one failure that
+costs one frame, what has not converged is no label, and a kill that leaves nothing half-done.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from ase.build import bulk
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from lammps_dpgen.errors import ConfigError, LabelError
+from lammps_dpgen.execution.base import Outcome, Task
+from lammps_dpgen.execution.local import LocalExecutor
 from lammps_dpgen.frame import FloatArray, Frame, FrameOrigin, Label
 from lammps_dpgen.labeling.base import Labeler
+from lammps_dpgen.labeling.service import SERVICE
 
 #: Elements that a labeler of the contract tests is unlikely to know, tried in turn.
 FOREIGN = ("Og", "Ts", "Lv")
@@ -75,6 +89,19 @@ class LabelerContract:
     def frame(self) -> Frame:
         """Override if the labeler does not know aluminium."""
         return contract_frame("Al", ["Al"])
+
+    @pytest.fixture
+    def plain_settings(self) -> dict[str, Any] | None:
+        """Override: settings of the labeler as they stand in a file, for the registered labeler in a worker process.
+
+        None: nothing is killed.
+        """
+        return None
+
+    @pytest.fixture
+    def unconverged(self) -> Labeler | None:
+        """Override for methods that iterate: the labeler with settings with which `frame` cannot converge."""
+        return None
 
     def test_check_accepts_its_species(self, labeler: Labeler, frame: Frame) -> None:
         """`check` passes for what `label` can label."""
@@ -190,6 +217,53 @@ class LabelerContract:
         labeler.label(frame, _fresh(tmp_path))
         assert list(elsewhere.iterdir()) == []
 
+    def test_what_has_not_converged_is_no_label(
+        self, unconverged: Labeler | None, frame: Frame, tmp_path: Path
+    ) -> None:
+        """It is refused, and the cause says so, whatever numbers there are."""
+        if unconverged is None:
+            return
+        with pytest.raises(LabelError, match=r"converge"):
+            unconverged.label(frame, _fresh(tmp_path))
+
+    def test_a_kill_leaves_nothing_half_done(
+        self, labeler: Labeler, plain_settings: dict[str, Any] | None, frame: Frame, tmp_path: Path
+    ) -> None:
+        """A worker that is killed in the middle leaves no process behind, and the next one labels as if nothing was."""
+        if plain_settings is None:
+            return
+        expected = labeler.label(frame, _fresh(tmp_path))
+        folder = tmp_path / "killed"
+        task = Task(
+            id="first",
+            service=SERVICE,
+            service_settings={"name": labeler.name, "settings": plain_settings},
+            method="label",
+            payload={"frame": frame.to_json()},
+            folder=folder,
+            retries=0,
+        )
+        with LocalExecutor(1, name="contract") as executor:
+            executor.submit(task)
+            # Until the labeler is at work; one that writes nothing may be done by then.
+            _wait(lambda: bool(executor.poll()) or (folder.is_dir() and any(folder.iterdir())))
+            executor.cancel("killed by the contract")
+            _wait(lambda: not _at_work_in(folder))
+            executor.submit(replace(task, id="second"))
+            outcomes: list[Outcome] = []
+
+            def ended() -> bool:
+                outcomes.extend(executor.poll())
+                return bool(outcomes)
+
+            _wait(ended)
+        assert outcomes[0].error is None
+        assert outcomes[0].value is not None
+        label = Label.from_json(outcomes[0].value)
+        assert label.energy == pytest.approx(expected.energy, abs=self.energy_tolerance * frame.n_atoms)
+        assert label.settings_hash == expected.settings_hash
+        np.testing.assert_allclose(label.forces, expected.forces, atol=self.force_tolerance)
+
     def _assert_same(
         self,
         labeler: Labeler,
@@ -216,6 +290,26 @@ def _fresh(folder: Path) -> Path:
     path = folder / f"label-{len(list(folder.iterdir()))}"
     path.mkdir()
     return path
+
+
+def _wait(condition: Callable[[], bool], seconds: float = 120.0) -> None:
+    """Wait until something is the case; fail where it does not become so."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"nothing happened in {seconds:g} s")
+        time.sleep(0.02)
+
+
+def _at_work_in(folder: Path) -> bool:
+    """Tell whether a process has the folder as its working folder."""
+    for process in psutil.process_iter():
+        try:
+            if process.status() != psutil.STATUS_ZOMBIE and Path(process.cwd()).is_relative_to(folder):
+                return True
+        except (psutil.Error, OSError):
+            continue  # gone by now, or somebody else's
+    return False
 
 
 def _energy(labeler: Labeler, frame: Frame, folder: Path) -> float:
