@@ -15,7 +15,7 @@ from lammps_dpgen.frame import Frame
 from lammps_dpgen.learning.descriptor import as_matrix, describe, farthest_points
 from lammps_dpgen.learning.learned_frames import LearnedFrames
 from lammps_dpgen.learning.near_duplicates import NearDuplicates
-from lammps_dpgen.learning.selection import Selection, bad_box, check_max_atoms, select
+from lammps_dpgen.learning.selection import Selection, bad_box, check_initial_frames, check_max_atoms, select
 
 
 def crystal(a: float = 4.05, rattle: float = 0.0, seed: int = 0, element: str = "Al") -> Frame:
@@ -229,6 +229,13 @@ class TestBadBox:
         molecule = replace(crystal(), cell=np.zeros((3, 3)), pbc=(False, False, False))
         assert bad_box(molecule, BoxGuard()) is None
         assert choose([molecule]).n_selected == 1
+
+
+def test_initial_structures_that_are_too_large() -> None:
+    small, large = Frame.from_ase(bulk("Al")), Frame.from_ase(bulk("Al", cubic=True) * (4, 4, 4))
+    check_initial_frames([small, large], 256)
+    with pytest.raises(ConfigError, match=r"structure \(Al256\) has 256 atoms, but selection\.max_atoms allows 200"):
+        check_initial_frames([small, large], 200)
 
 
 def test_max_atoms_says_why() -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,11 +15,11 @@ from lammps_dpgen.ensemble import Ensemble
 from lammps_dpgen.errors import LearningError
 from lammps_dpgen.execution.base import Executor
 from lammps_dpgen.frame import Frame, LabelledFrame
-from lammps_dpgen.learning.bootstrap import Bootstrap
+from lammps_dpgen.learning.bootstrap import Bootstrap, initial_frames
 from lammps_dpgen.learning.checks import check_part, refuse_foreign_labels
 from lammps_dpgen.learning.continuation import take_over_labels
 from lammps_dpgen.learning.ensembles import jump, open_ensemble
-from lammps_dpgen.learning.generations import FINAL, TrainedGeneration, publish_generation, train_generation
+from lammps_dpgen.learning.generations import FINAL, publish_generation
 from lammps_dpgen.learning.judge import Judge
 from lammps_dpgen.learning.label_batches import LabelBatches
 from lammps_dpgen.learning.labels import POLL_INTERVAL, LabelResult
@@ -30,8 +28,8 @@ from lammps_dpgen.learning.learned_frames import LearnedFrames
 from lammps_dpgen.learning.logbook import Logbook
 from lammps_dpgen.learning.models import adopt_models, link_generation
 from lammps_dpgen.learning.second_look import SecondLook, TrustBounds
-from lammps_dpgen.learning.selection import Selection, select
-from lammps_dpgen.learning.training_progress import TrainingProgress
+from lammps_dpgen.learning.selection import Selection, check_initial_frames, select
+from lammps_dpgen.learning.training_rounds import GenerationTraining, good_enough
 from lammps_dpgen.learning.workers import label_executor, training_executor
 from lammps_dpgen.monitor.view import View
 from lammps_dpgen.store.ledger import Ledger
@@ -40,8 +38,6 @@ from lammps_dpgen.store.run_folder import RunFolder
 
 #: Labels that the models of the last training are compared on with their predecessors, at most.
 FINAL_SAMPLE = 500
-#: New models may be this much worse than the old ones on the new labels where the old ones were already good.
-TOLERANCE = 1.5
 
 
 class Learner:
@@ -81,7 +77,6 @@ class Learner:
         self._batches: LabelBatches | None = None
         self._trainings: Executor | None = None
         self._counts: Counter[str] = Counter()
-        self._progress: TrainingProgress | None = None
         self._failed_batches = 0
 
     def __enter__(self) -> Learner:
@@ -212,13 +207,10 @@ class Learner:
         number = self.generation.number + 1
         sample = self._sample_of_labels(number)
         self.view.phase("final training", f"generation {number} on {self.ledger.counts().labels} labels")
-        self._progress = TrainingProgress(self.view, self.run, number, self.config.models)
         with Judge(self.ensemble, sample) as judge:
-            trained = self._train_once(number, FINAL, judge, attempt=0)
-            models, before, after = judge.verdict()
-            self._check_judged(models, trained)
+            trained, models, before, after = self._trainings_of(number).final(judge)
         text = f"force RMSE on {len(sample)} labels {before:.4f} eV/Å before, {after:.4f} after"
-        better = bool(np.isfinite(after)) and after <= TOLERANCE * before
+        better = good_enough(before, after)
         if better:
             self.generation = publish_generation(self.ledger, self.run, trained)
             self._previous, self.ensemble = self.ensemble, models
@@ -269,6 +261,7 @@ class Learner:
             if not any(map(boot.is_initial, boot.structures)):
                 self._check_parts(labels, trainings)  # no frame will be labelled now that would show whether it works
             self.view.phase("bootstrap", "labels and models of the initial structures and imported frames")
+            check_initial_frames(initial_frames(boot), self.config.selection.max_atoms)
             first = Bootstrap(boot, self.run, self.ledger, self.logbook, self.view, sleep=self._wait)
             generation = first.make(labels, trainings)
         elif self.config.initial_models:
@@ -397,9 +390,8 @@ class Learner:
         begin = time.monotonic()
         number = self.generation.number + 1
         new = [LabelledFrame(stored.frame, stored.label) for stored in self._untrained()]
-        self._progress = TrainingProgress(self.view, self.run, number, self.config.models)
         with Judge(self.ensemble, new, at_hand) as judge:
-            trained, models, before, after = self._train_until_better(number, reason, judge)
+            trained, models, before, after = self._trainings_of(number).until_better(reason, judge)
         n_labels = trained.generation.n_labels
         self.logbook.hold(
             "generation", number=number, force_rmse_before=before, force_rmse_after=after, n_labels=n_labels
@@ -411,86 +403,29 @@ class Learner:
         self.view.message(f"generation {number}: {n_labels} labels, new frames {before:.3f} -> {after:.3f} eV/Å")
         self.seconds["training"] += time.monotonic() - begin
 
-    def _train_until_better(
-        self, number: int, reason: str, judge: Judge
-    ) -> tuple[TrainedGeneration, Ensemble, float, float]:
-        """Return models that help, with the force RMSE (eV/Å) on the new labels before and after."""
-        for attempt in range(self.config.training_patience + 1):
-            self.view.phase("training", f"generation {number} on {self.ledger.counts().labels} labels")
-            trained = self._train_once(number, reason, judge, attempt=attempt)
-            models, before, after = judge.verdict()
-            self._check_judged(models, trained)
-            if self._improved(before, after):
-                return trained, models, before, after
-            cause = f"force RMSE on the new labels {before:.4f} eV/Å before, {after:.4f} after"
-            self.logbook.write("training_rejected", generation=number, index=-1, cause=cause)
-            self.view.message(f"generation {number} rejected: {cause}")
-        raise LearningError(
-            f"generation {number} did not improve in {self.config.training_patience + 1} trainings, warm-started "
-            f"and from scratch: {cause}. Everything is stored. Give the trainer more steps or a larger net; that "
-            "needs a new run folder"
-        )
-
-    def _train_once(self, number: int, reason: str, judge: Judge, *, attempt: int) -> TrainedGeneration:
-        """Train the models of a generation, the first time from the last ones unless it is the final one."""
+    def _trainings_of(self, number: int) -> GenerationTraining:
         assert self._trainings is not None
-        settings = self.config.final_training if reason == FINAL else None
-        return train_generation(
-            self._trainings,
-            self.ledger,
+        return GenerationTraining(
+            self.config,
             self.run,
-            self.config if settings is None else self.config.for_final_training(),
-            number=number,
-            reason=reason,
-            warm_start=attempt == 0 if settings is None else settings.warm_start,
-            final=settings is not None,
-            attempt=attempt,
-            patience=self.config.training_patience,
-            on_event=partial(self._training_event, judge, settings is not None),
-            on_model=partial(self._model_arrived, judge),
-            sleep=self._wait_for_training,
+            self.ledger,
+            self.logbook,
+            self.view,
+            self._trainings,
+            number,
+            on_model=lambda model: self.on_model(model),
+            on_news=self._while_training,
+            wait=self._wait_for_training,
         )
 
-    def _note_errors(self, judge: Judge) -> None:
-        """Record how wrong the models that chose the frames are, once, while their successors are still in training."""
+    def _while_training(self, judge: Judge) -> None:
+        """Record how wrong the models that chose the frames are, and remember the new labels: no pause waits for it."""
         assert self.generation is not None
+        self._learned.follow(self.ledger, self.config.settings_hashes)
         for item, error in judge.take_errors():
             self.ledger.record_model_error(
                 item.frame.hash, item.label.settings_hash, generation=self.generation.number, **vars(error)
             )
-
-    @staticmethod
-    def _improved(before: float, after: float) -> bool:
-        """Tell whether a training helped: better on the new labels, or no worse than noise where they were fine."""
-        if not np.isfinite(after):
-            return False
-        good_already = 0.02  # eV/Å, below what a small net reaches on a melt
-        return after < before or (before < good_already and after < TOLERANCE * before)
-
-    def _model_arrived(self, judge: Judge, index: int, model: Path) -> None:
-        judge.arrived(index, model)
-        self.on_model(model)
-
-    @staticmethod
-    def _check_judged(models: Ensemble, trained: TrainedGeneration) -> None:
-        """Assert that the models which were judged, as the trainings left them, are those that are stored."""
-        stored = tuple(model.sha256 for model in trained.generation.models)
-        if models.hashes != stored:
-            raise LearningError(
-                f"model files of generation {trained.generation.number} changed while they were copied; is the disk "
-                "sound, and does another program write to the run folder? Run the same command again"
-            )
-
-    def _training_event(self, judge: Judge, final: bool, kind: str, data: Mapping[str, Any]) -> None:
-        self.logbook.write(kind, **data)
-        if not final:
-            self._note_errors(judge)
-            self._learned.follow(self.ledger, self.config.settings_hashes)  # now, so that no pause waits for it
-        if kind == "training":
-            rmse = float("nan") if data["rmse"] is None else data["rmse"]
-            self.view.training(data["generation"], data["index"], data["steps"], data["steps"], rmse)
-        else:
-            self.view.message(f"training of model {data['index']} rejected: {data['cause']}")
 
     def _wait(self) -> None:
         self._meanwhile()
@@ -501,8 +436,6 @@ class Learner:
         self.meanwhile()
 
     def _wait_for_training(self) -> None:
-        if self._progress is not None:
-            self._progress.look()
         if self._batches is not None:
             self._batches.collect()
         self._wait()

@@ -104,6 +104,23 @@ def check_max_atoms(n_atoms: int, max_atoms: int) -> None:
         )
 
 
+def check_initial_frames(frames: Sequence[Frame], max_atoms: int) -> None:
+    """Refuse structures of generation 0 that no reference method can label; there are no models yet to cut them by.
+
+    Raises
+    ------
+    ConfigError
+        One has more atoms than `max_atoms`.
+    """
+    large = next((frame for frame in frames if frame.n_atoms > max_atoms), None)
+    if large is not None:
+        raise ConfigError(
+            f"an initial structure ({large.formula}) has {large.n_atoms} atoms, but selection.max_atoms allows "
+            f"{max_atoms}: it would be labelled as a whole for generation 0. Take a smaller one, choose others with "
+            "'initial_structures' (campaigns), or raise selection.max_atoms if the reference method can label it"
+        )
+
+
 def bad_box(frame: Frame, guard: BoxGuard) -> str | None:
     """Return why the cell of a frame makes no sense any more, or None. Only periodic vectors count."""
     vectors = frame.cell[list(frame.pbc)]
