@@ -75,6 +75,7 @@ class DpdispatcherEngine:
         self._jobs: dict[Attempt, Any] = {}
         self._gone: dict[Attempt, float] = {}
         self._lost: set[Path] = set()
+        self._done: dict[Path, Any] = {}
         self._looked = self._asked = time.monotonic()
         self._folder.mkdir(parents=True, exist_ok=True)
         _quiet(self._folder)
@@ -107,24 +108,24 @@ class DpdispatcherEngine:
         """Return the attempts that have a result, and those whose job left the queue without one."""
         now = time.monotonic()
         self._submit_some(now)
-        if not self._jobs or now - self._looked < _LOOK_INTERVAL:
+        if not (self._jobs or self._done) or now - self._looked < _LOOK_INTERVAL:
             return []
         self._looked = now
         done = self._box.keys_of_results()
         found: list[tuple[Attempt, str | None]] = [(attempt, None) for attempt in self._jobs if attempt[0] in done]
         if now - self._asked > self._poll:
             self._asked = now
-            self._look_for_lost(now)
+            self._look_at_queue(now)
         for attempt, since in list(self._gone.items()):
             if attempt[0] not in done and now - since > min(_GRACE, _GRACE_POLLS * self._poll):
                 found.append((attempt, f"job {self._jobs[attempt].job_id} left the queue without a result"))
         for attempt, cause in found:
-            del self._jobs[attempt]
+            job, folder = self._jobs.pop(attempt), self._folder_of(*attempt)
             self._gone.pop(attempt, None)
             if cause is None:
-                shutil.rmtree(self._folder_of(*attempt), ignore_errors=True)
+                self._done[folder] = job
             else:
-                self._lost.add(self._folder_of(*attempt))
+                self._lost.add(folder)
         return found
 
     def forget(self, keys: Sequence[str]) -> None:
@@ -138,6 +139,10 @@ class DpdispatcherEngine:
     def close(self) -> None:
         """Cancel all jobs; what lost ones have said stays."""
         self.forget([key for key, _ in [*self._jobs, *self._waiting]])
+        end = time.monotonic() + _GRACE
+        while self._done and time.monotonic() < end:  # a job whose folder goes before its script ends counts as failed
+            self._look_at_queue(time.monotonic())
+            time.sleep(_LOOK_INTERVAL)
         for folder in self._folder.iterdir():
             if folder.is_dir() and folder not in self._lost:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -194,8 +199,8 @@ class DpdispatcherEngine:
         fresh.write_text(json.dumps({"job": job}))
         os.replace(fresh, folder / _RECORD)
 
-    def _look_for_lost(self, now: float) -> None:
-        """Ask which jobs are still there."""
+    def _look_at_queue(self, now: float) -> None:
+        """Ask which jobs are still there; note those that are lost, and remove the folders of those that are done."""
         try:
             known = None if self._scheduler is None else list_jobs(self._scheduler)
         except ExecutionError as error:
@@ -206,6 +211,9 @@ class DpdispatcherEngine:
                 self._gone.pop(attempt, None)
             else:
                 self._gone.setdefault(attempt, now)
+        for folder in [folder for folder, job in self._done.items() if not self._is_there(job, known)]:
+            del self._done[folder]
+            shutil.rmtree(folder, ignore_errors=True)
 
     @staticmethod
     def _is_there(job: Any, known: Mapping[str, str] | None) -> bool:
