@@ -131,13 +131,13 @@ class Looks:
 
 def instrument() -> Looks:
     """Put clocks into the learning run."""
-    from lammps_dpgen.learning import learner
+    from lammps_dpgen.learning import learner, training_rounds
     from lammps_dpgen.learning.session import LammpsSession
     from lammps_dpgen.learning.walker import Walker
 
     clocks = Clocks()
     clocks.wrap(learner.LabelBatches, "label", "labels")
-    clocks.wrap(learner, "train_generation", "training")
+    clocks.wrap(training_rounds, "train_generation", "training")
     clocks.wrap(learner.Judge, "verdict", "judge")
     clocks.wrap(LammpsSession, "swap_models", "swap")
     clocks.wrap(Walker, "_check_driver", "check")
@@ -151,7 +151,7 @@ def instrument() -> Looks:
 
     Walker._on_look = on_look  # type: ignore[method-assign]
     # Trainings this short do not always help; a pause costs the same.
-    learner.Learner._improved = staticmethod(lambda before, after: True)  # type: ignore[method-assign]
+    training_rounds.improved = lambda before, after: True
     return looks
 
 
