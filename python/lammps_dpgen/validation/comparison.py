@@ -64,6 +64,11 @@ class Table:
     lines: tuple[Line, ...]
     shares: Mapping[str, tuple[int, int]]
 
+    @property
+    def known(self) -> list[str]:
+        """Names of the sets of references that have any of its lines."""
+        return list(dict.fromkeys(name for line in self.lines for name in line.references))
+
 
 def compare(
     rows: Mapping[str, Sequence[Row]],

@@ -96,8 +96,10 @@ def value_text(value: float | None, unit: str = "") -> str:
     """Return a number with the decimals that its unit deserves, or a dash."""
     if value is None or not math.isfinite(value):
         return "–"
-    if unit in _DECIMALS:
+    if unit in _DECIMALS and abs(value) >= 10.0 ** -(_DECIMALS[unit] - 1):
         return f"{value:.{_DECIMALS[unit]}f}".replace("-", "−")
+    if unit in _DECIMALS:
+        return f"{value:.{_DECIMALS[unit] + 1}f}".replace("-", "−")
     return f"{value:.4g}".replace("-", "−")
 
 

@@ -213,11 +213,12 @@ def _special_points(value: Mapping[str, Any]) -> dict[str, list[float]]:
 
 def _dispersion(subject: str, value: Mapping[str, Any]) -> Chart:
     distances, frequencies = value["distances"], value["frequencies"]
-    x = [float(d) for part in distances for d in part]
+    # A gap after each part: where the path jumps to another point, branches are not connected.
+    x = [float(d) for part in distances for d in [*part, part[-1]]]
     series = []
     for branch in range(len(frequencies[0][0])):
-        y = [float(modes[branch]) for part in frequencies for modes in part]
-        series.append(Series("" if branch == 0 else f"branch {branch + 1}", x, y))
+        y = [value for part in frequencies for value in [*(float(modes[branch]) for modes in part), None]]
+        series.append(Series("", x, y))
     ticks: dict[float, str] = {}
     for (one, other), part in zip(value["labels"], distances, strict=True):
         before = ticks.get(part[0], one)
