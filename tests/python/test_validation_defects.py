@@ -37,7 +37,6 @@ def test_tetrahedral_interstitial_of_aluminium_is_that_of_table_1(tmp_path: Path
     assert round(value(found, "Al", "E_if_th"), 2) == 3.32
 
 
-@pytest.mark.slow
 def test_octahedral_interstitial_of_aluminium_is_that_of_table_1(tmp_path: Path) -> None:
     found = findings(InterstitialsProperty, meam(tmp_path), [crystal("Al")], repeat=(7, 7, 7), sites=["oh"])
     assert round(value(found, "Al", "E_if_oh"), 2) == 2.77

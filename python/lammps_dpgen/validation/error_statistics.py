@@ -72,7 +72,9 @@ def frame_error(
 ) -> FrameError:
     """Return the errors of a prediction (eV, ``[n_atoms, 3]`` eV/Å, ``[3, 3]`` eV)."""
     difference = forces - label.forces
-    known = virial is not None and label.virial is not None
+    virial_square = None
+    if virial is not None and label.virial is not None:
+        virial_square = float(np.mean(((virial - label.virial) / frame.n_atoms) ** 2))
     return FrameError(
         place=place,
         system=frame.formula,
@@ -82,7 +84,7 @@ def frame_error(
         force_square=float(np.mean(difference**2)),
         force_absolute=float(np.mean(np.abs(difference))),
         force_max=float(np.linalg.norm(difference, axis=1).max()),
-        virial_square=float(np.mean(((virial - label.virial) / frame.n_atoms) ** 2)) if known else None,
+        virial_square=virial_square,
         deviation=deviation,
     )
 

@@ -129,7 +129,9 @@ class FaultsProperty:
     def _line(self, potential: Potential, crystal: Crystal, bulk: Static) -> dict[str, Any]:
         """Return the energies (J/m², None where there is none) along the slip, in steps."""
         steps = perfect(crystal.prototype, self._settings.n_planes)
-        slips, energies, causes = [], [], []
+        slips: list[float] = []
+        energies: list[float | None] = []
+        causes: list[str] = []
         for slip, slipped in slip_lines(crystal.prototype, steps, self._settings.line_points):
             cell = planes(bulk.atoms.symbols[0], *_lattice(crystal, bulk), steps, slipped)
             slips.append(slip)
@@ -185,7 +187,7 @@ def _lattice(crystal: Crystal, bulk: Static) -> tuple[float, float]:
 def _fault_energy(cell: Static, bulk: Static) -> float:
     """Return the excess energy in J/m²."""
     area = float(np.linalg.norm(np.cross(cell.atoms.cell.array[0], cell.atoms.cell.array[1])))
-    return (cell.energy - len(cell.atoms) * bulk.energy_per_atom) / area / SURFACE_UNIT
+    return float((cell.energy - len(cell.atoms) * bulk.energy_per_atom) / area / SURFACE_UNIT)
 
 
 def _refuse_slip(before: Atoms, after: Atoms) -> None:
