@@ -88,6 +88,12 @@ class Ensemble:
         Fewest models; a single one has no deviation, but can be joined to others.
     device
         GPU that they run on, where there are any.
+    kernel
+        What evaluates the models: "deepmd", "native" (the core's own kernel, for DeepPot-SE models that were converted
+        by :func:`lammps_dpgen.native.convert.convert`; an error where it cannot be used) or "auto" (the native one
+        where it can be used, else DeePMD-kit).
+    precision
+        Of the native kernel: "double" or "single".
 
     Raises
     ------
@@ -97,13 +103,20 @@ class Ensemble:
         DeePMD-kit or its backend for these files is missing.
     """
 
-    def __init__(self, paths: Sequence[Path | str], min_models: int = 2, device: int = 0) -> None:
+    def __init__(
+        self,
+        paths: Sequence[Path | str],
+        min_models: int = 2,
+        device: int = 0,
+        kernel: str = "deepmd",
+        precision: str = "double",
+    ) -> None:
         from lammps_dpgen import _core
 
         files = [Path(path) for path in paths]
         with quiet_loading():
             hints = preload_frameworks(files)
-            core = _core.load_ensemble([str(path) for path in files], hints, device, min_models)
+            core = _core.load_ensemble([str(path) for path in files], hints, device, min_models, kernel, precision)
         self._hold(core)
 
     @classmethod
@@ -132,6 +145,8 @@ class Ensemble:
         self.type_map: tuple[str, ...] = tuple(core.type_map)
         #: SHA-256 of the model files, in order.
         self.hashes: tuple[str, ...] = tuple(core.hashes)
+        #: Which code evaluates the models, and why.
+        self.kernel: str = core.kernel
         self._known: tuple[Frame, EnsemblePrediction] | None = None
 
     @property

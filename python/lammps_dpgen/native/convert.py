@@ -1,11 +1,15 @@
 """Reads DeepPot-SE models through DeePMD-kit's own converters, for the native kernel.
 
 ``python -m lammps_dpgen.native.convert MODEL ...`` converts models into the cache.
+
+DeePMD-kit's Python code and its C library cannot be used in one process: the operations of TensorFlow that both need
+are registered once only. A process that evaluates models converts them with :func:`convert_apart`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from lammps_dpgen.errors import ModelError
+from lammps_dpgen.execution.environment import clean_environment
 from lammps_dpgen.frame import FloatArray
 from lammps_dpgen.native.cache import cached_file
 from lammps_dpgen.native.model_file import ACTIVATIONS, Layer, NativeModel, Net, write_model
@@ -38,6 +43,10 @@ _FITTING = {
 _MODEL = {"atom_exclude_types": [], "pair_exclude_types": []}
 
 
+#: What a process that converts says of a model it could not convert begins so; TensorFlow writes to the same place.
+_SAID = "not converted: "
+
+
 class NotCoveredError(ModelError):
     """The native kernel does not know this kind of model; DeePMD-kit evaluates it."""
 
@@ -53,10 +62,35 @@ def convert(path: Path | str) -> Path:
         DeePMD-kit cannot read the weights of the file: it is no model, or a compressed one.
     """
     path = Path(path)
-    target = cached_file(hashlib.sha256(path.read_bytes()).hexdigest())
+    target = cached_file(_hash(path))
     if not target.is_file():
         write_model(native_model(serialised_model(path), str(path)), target)
     return target
+
+
+def convert_apart(paths: Sequence[Path | str]) -> None:
+    """Convert the models that are not in the cache in a process of its own, which takes some seconds to start.
+
+    Raises
+    ------
+    ModelError
+        A model cannot be converted; the message says why.
+    """
+    missing = [str(path) for path in paths if not cached_file(_hash(Path(path))).is_file()]
+    if not missing:
+        return
+    command = [sys.executable, "-m", "lammps_dpgen.native.convert", *missing]
+    ended = subprocess.run(command, env=clean_environment(threads=1), capture_output=True, text=True)
+    if ended.returncode != 0:
+        said = [line for line in ended.stderr.splitlines() if line.startswith(_SAID)]
+        raise ModelError("; ".join(line.removeprefix(_SAID) for line in said) or ended.stderr.strip()[-2000:])
+
+
+def _hash(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ModelError(f"model file '{path}' cannot be read: {error.strerror}") from error
 
 
 def serialised_model(path: Path) -> Serialised:
@@ -205,7 +239,7 @@ def main(arguments: Sequence[str]) -> int:
             print(convert(argument))
         except ModelError as error:
             failed += 1
-            print(error, file=sys.stderr)
+            print(f"{_SAID}{error}", file=sys.stderr)
     return failed
 
 
