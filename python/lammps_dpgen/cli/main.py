@@ -348,6 +348,17 @@ def devi(
     run_devi(models, frames, output, relative, relative_v, atomic, trust, trust_v, rule)
 
 
+@app.command("kernel-test")
+def kernel_test(
+    models: Annotated[list[Path], typer.Argument(help="Model files, uncompressed.")],
+    frames: Annotated[Path, typer.Option("--input", "-i", help="File that ASE reads, or a deepmd/npy folder.")],
+) -> None:
+    """The native kernel beside DeePMD-kit on your models and frames; also converts the models for it."""
+    from lammps_dpgen.cli.kernel_test import run_kernel_test
+
+    raise typer.Exit(run_kernel_test(models, frames))
+
+
 @app.command()
 def validate(
     config: Annotated[Path, typer.Argument(help="Configuration of the validation (YAML).")],
