@@ -29,8 +29,8 @@ from lammps_dpgen.noise import quiet_loading
 Serialised = Mapping[str, Any]
 
 #: Settings of the descriptor that the kernel knows in one form only.
-_DESCRIPTOR = {"exclude_types": [], "env_protection": 0.0, "spin": None}
-_FITTING = {
+_DESCRIPTOR: dict[str, object] = {"exclude_types": [], "env_protection": 0.0, "spin": None}
+_FITTING: dict[str, object] = {
     "numb_fparam": 0,
     "numb_aparam": 0,
     "dim_case_embd": 0,
@@ -40,7 +40,7 @@ _FITTING = {
     "exclude_types": [],
     "spin": None,
 }
-_MODEL = {"atom_exclude_types": [], "pair_exclude_types": []}
+_MODEL: dict[str, object] = {"atom_exclude_types": [], "pair_exclude_types": []}
 
 
 #: What a process that converts says of a model it could not convert begins so; TensorFlow writes to the same place.
