@@ -68,3 +68,10 @@ def test_half_of_a_small_crystal_melts_and_coexists_for_a_while(tmp_path: Path) 
     assert 300.0 < found["temperature"][0] < 1100.0
     assert 0.05 < found["shares"][0] < 0.95  # some solid, some liquid
     assert len(found["times"]) == len(found["shares"])
+
+
+def test_another_starting_temperature_leaves_stored_results_valid() -> None:
+    one, more = MeltingSettings(temperatures=(900.0,)), MeltingSettings(temperatures=(880.0, 900.0))
+    longer = MeltingSettings(temperatures=(900.0,), production=200.0)
+    assert one.hash() == more.hash() != longer.hash()
+    assert MeltingProperty(one, [crystal("Al")]).pieces()[0] in MeltingProperty(more, [crystal("Al")]).pieces()

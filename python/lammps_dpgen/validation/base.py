@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
@@ -13,6 +15,14 @@ from lammps_dpgen.validation.potential import Potential
 
 class PropertySettings(PartSettings):
     """Base class of a property's settings; with the crystals, their hash tells results apart."""
+
+    #: Fields that only decide which pieces there are and stand in their payloads: changing them keeps stored results.
+    only_pieces: ClassVar[frozenset[str]] = frozenset()
+
+    def hash(self) -> str:
+        """SHA-256 of the settings that decide the results of pieces."""
+        text = json.dumps(self.model_dump(mode="json", exclude=set(self.only_pieces)), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)

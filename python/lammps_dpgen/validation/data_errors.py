@@ -40,6 +40,8 @@ _Energies = tuple[float, FloatArray, FloatArray | None, float | None]
 class DataErrorsSettings(PropertySettings):
     """Errors of energy, forces and virial on labelled data."""
 
+    only_pieces: ClassVar[frozenset[str]] = frozenset({"files", "small_deviation", "large_error", "temperature_bin"})
+
     files: tuple[str, ...] = Field(
         min_length=1,
         description="Labelled data: files that ASE reads (extended XYZ ...), OUTCAR, deepmd/npy systems or folders of "

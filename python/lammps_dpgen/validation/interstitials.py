@@ -45,6 +45,10 @@ class InterstitialsSettings(DefectSettings):
     {}
     """
 
+    only_pieces: ClassVar[frozenset[str]] = frozenset(
+        {"repeat", "length", "primitive", "cell", "sites", "positions", "elements"}
+    )
+
     sites: tuple[str, ...] | None = Field(
         default=None,
         description="Names of the places: oh, th, and as the report names others. Default: all that are found (corners "

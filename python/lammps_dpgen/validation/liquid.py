@@ -72,6 +72,8 @@ class LiquidSettings(DynamicsSettings):
     1
     """
 
+    only_pieces: ClassVar[frozenset[str]] = frozenset({"temperatures", "runs", "seed"})
+
     temperatures: tuple[float, ...] = Field(min_length=1, description="K.")
     runs: int = Field(default=1, ge=1, description="Independent runs at each temperature, with other first velocities.")
     viscosity: float | None = Field(

@@ -53,6 +53,8 @@ class MeltingSettings(DynamicsSettings):
     3
     """
 
+    only_pieces: ClassVar[frozenset[str]] = frozenset({"temperatures", "elongation"})
+
     atoms: int = Field(default=2000, ge=32, description="Atoms of the elongated cell, at least.")
     temperatures: tuple[float, ...] = Field(
         min_length=1,

@@ -39,6 +39,8 @@ class PhononsSettings(PropertySettings):
     0.01
     """
 
+    only_pieces: ClassVar[frozenset[str]] = frozenset({"repeat", "length"})
+
     repeat: tuple[int, int, int] | None = Field(
         default=None, description="Copies of the crystal's cell along its vectors. Default: as many as `length` needs."
     )

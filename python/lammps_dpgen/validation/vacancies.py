@@ -33,6 +33,8 @@ class VacanciesSettings(DefectSettings):
     0.0001
     """
 
+    only_pieces: ClassVar[frozenset[str]] = frozenset({"repeat", "length", "primitive", "cell"})
+
 
 class VacanciesProperty:
     """Vacancy formation energies: E_vf = E(supercell without the atom) - E(supercell) + mu.
