@@ -73,6 +73,9 @@ class Ensemble : public std::enable_shared_from_this<Ensemble> {
   virtual void evaluate_frame_all(int n_models, int n_atoms, const double *positions, const int *types,
                                   const double *cell, std::vector<Prediction> &out);
 
+  /// How many threads evaluate() and its kin may use, 1 at first; DeePMD-kit goes by its own environment variables.
+  virtual void set_threads(int n_threads) { static_cast<void>(n_threads); }
+
   /// Which code evaluates the models and why, for the log: one line without line end.
   virtual std::string kernel() const = 0;
 

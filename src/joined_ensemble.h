@@ -19,6 +19,10 @@ class JoinedEnsemble : public Ensemble {
                 PerAtom *per_atom = nullptr) override;
   void evaluate_frame(int model, int n_atoms, const double *positions, const int *types, const double *cell,
                       Prediction &out) override;
+  void set_threads(int n_threads) override
+  {
+    for (const Model &model : models_) model.part->set_threads(n_threads);
+  }
   std::string kernel() const override { return models_.front().part->kernel(); }
 
  private:

@@ -38,12 +38,12 @@ template <typename Real> Block<Real>::Block(const CompiledEnsemble<Real> &compil
 }
 
 template <typename Real>
-void Block<Real>::take(int type, const std::vector<int> &centres, const AtomsView &atoms, const NeighborView &list)
+void Block<Real>::take(int type, const int *centres, int n, const AtomsView &atoms, const NeighborView &list)
 {
   type_ = type;
-  n_rows_ = static_cast<int>(centres.size());
+  n_rows_ = n;
   neighborhood_.clear();
-  for (int i : centres) neighborhood_.add(i, atoms, list);
+  for (int k = 0; k < n; ++k) neighborhood_.add(centres[k], atoms, list);
   neighborhood_.finish();
   sum_moments();
 }

@@ -12,8 +12,8 @@ template <typename Real> class Block {
   /// `any` is one of the models: they share cut-offs and sel. Keeps a reference to `compiled`.
   Block(const CompiledEnsemble<Real> &compiled, const Model &any, int max_rows);
 
-  /// Gathers the neighbours of atoms of type `type` and sums up their moments, for all models.
-  void take(int type, const std::vector<int> &centres, const AtomsView &atoms, const NeighborView &list);
+  /// Gathers the neighbours of `n` atoms of type `type` and sums up their moments, for all models.
+  void take(int type, const int *centres, int n, const AtomsView &atoms, const NeighborView &list);
   /// Evaluates one model on what was taken.
   void run(int model);
 

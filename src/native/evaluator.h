@@ -18,6 +18,7 @@ class Evaluator {
   /// Evaluates the models numbered in `models`; `out[k]` belongs to `models[k]`. `per_atom` may be null.
   virtual void evaluate(const AtomsView &atoms, const NeighborView &list, const std::vector<int> &models,
                         const std::vector<Prediction *> &out, PerAtom *per_atom) = 0;
+  virtual void set_threads(int n_threads) = 0;
   virtual std::string description() const = 0;
 };
 

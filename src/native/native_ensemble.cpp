@@ -58,6 +58,11 @@ NativeEnsemble::NativeEnsemble(const std::vector<std::string> &paths, Precision 
 
 NativeEnsemble::~NativeEnsemble() = default;
 
+void NativeEnsemble::set_threads(int n_threads)
+{
+  evaluator_->set_threads(n_threads);
+}
+
 std::string NativeEnsemble::kernel() const
 {
   return "native kernel (" + evaluator_->description() + ")";

@@ -26,6 +26,7 @@ class NativeEnsemble : public Ensemble {
                     PerAtom *per_atom = nullptr) override;
   void evaluate_frame_all(int n_models, int n_atoms, const double *positions, const int *types, const double *cell,
                           std::vector<Prediction> &out) override;
+  void set_threads(int n_threads) override;
   std::string kernel() const override;
   Precision precision() const { return precision_; }
 

@@ -180,6 +180,21 @@ TEST(native_kernel, "models are the same together and alone, in any order")
   }
 }
 
+TEST(native_kernel, "threads change nothing but rounding")
+{
+  const auto evaluator = make_evaluator({random_model(4, 12), random_model(5, 12)}, Precision::fp64, 1e-9, 1e-9);
+  const Frame frame(24);
+  const std::vector<Prediction> serial = evaluate(*evaluator, frame, {0, 1});
+  for (int n_threads : {2, 3, 50}) {
+    evaluator->set_threads(n_threads);
+    const std::vector<Prediction> threaded = evaluate(*evaluator, frame, {0, 1});
+    for (int m : {0, 1}) {
+      CHECK_NEAR(largest_difference(serial[m], threaded[m]), 0.0, 1e-12);
+      CHECK_NEAR(threaded[m].energy, serial[m].energy, 1e-11);
+    }
+  }
+}
+
 TEST(native_kernel, "what single atoms contribute adds up, and the mean is the mean")
 {
   const auto evaluator = make_evaluator({random_model(4, 12), random_model(5, 12)}, Precision::fp64, 1e-9, 1e-9);
