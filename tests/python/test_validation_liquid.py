@@ -73,6 +73,12 @@ def test_the_correction_for_size_is_that_of_yeh_and_hummer() -> None:
     assert correction.error == pytest.approx(0.1 * correction.value)
 
 
+def test_a_drift_is_a_trend_and_no_noise() -> None:
+    assert Measured(1.8, 0.1, (2.2, 2.0, 1.8, 1.6, 1.4)).drift == pytest.approx(-0.8 / 1.8)
+    assert Measured(1.8, 0.1, (1.9, 1.7, 1.8, 1.7, 1.9)).drift == 0.0
+    assert Measured(1.8, 0.1).drift == 0.0
+
+
 def test_errors_of_blocks_and_of_runs() -> None:
     samples = np.random.default_rng(2).normal(3.0, 1.0, 10000)
     mean, error = block_average(samples)

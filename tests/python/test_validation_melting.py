@@ -52,6 +52,17 @@ def test_without_coexistence_there_is_no_melting_point() -> None:
     assert "from 900 K: NaN" in row.failure
 
 
+def test_a_crystal_that_vanishes_while_the_cell_warms_has_not_melted() -> None:
+    settings = MeltingSettings(temperatures=(900.0,))
+    samples = np.column_stack([np.linspace(870.0, 930.0, 500), np.linspace(0.5, 0.03, 500), np.zeros(500)])
+    made = MeltingProperty(settings, [crystal("Al")])
+    found = made._outcome(samples, 320)
+    assert found["outcome"] == "other"
+    assert made._outcome(samples * [-1, 1, 1], 320)["outcome"] == "liquid"
+    (row,) = made.findings({"Al from 900 K": Result(found)}).rows
+    assert "turned into something else" in row.failure
+
+
 def test_the_cell_is_long_along_z() -> None:
     atoms = crystal("Mg").atoms
     repeat = elongated_repeat(atoms, 1000, 3)

@@ -47,6 +47,9 @@ STRESS, TRAJECTORY = 5, 50
 #: eV/Å³ in bar, LAMMPS' unit of pressure.
 BAR = 1602176.6208
 
+#: Relative change of the diffusion coefficient in a run that is said.
+DRIFT = 0.2
+
 #: A viscosity is used for the correction when it is so many times its error.
 RESOLVED = 2.0
 UNRESOLVED = (
@@ -90,7 +93,7 @@ class LiquidProperty:
     """Liquid at the volume of zero pressure: g(r), density, viscosity, and D with its correction for size."""
 
     name: ClassVar[str] = "liquid"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     Settings: ClassVar[type[PropertySettings]] = LiquidSettings
 
     def __init__(self, settings: LiquidSettings, crystals: Sequence[Crystal]) -> None:
@@ -142,6 +145,7 @@ class LiquidProperty:
         return {
             "D": [cell.value + correction.value, float(np.hypot(cell.error, correction.error))] if resolved else None,
             "D_cell": [cell.value, cell.error],
+            "drift": cell.drift,
             "eta": [eta.value, eta.error],
             "density": [mass / (volume * 1e-24), 0.0],
             "r": r.tolist(),
@@ -220,6 +224,8 @@ class LiquidProperty:
                 rows.append(replace(row, failure=UNRESOLVED))
                 continue
             mean, error = joined(*zip(*known, strict=True))
+            if name in ("D", "D_cell"):
+                row = replace(row, note=row.note + _drift_note(values))
             if name == "D":
                 row = replace(
                     row, definition=f"{told}; finite-size correction of Yeh and Hummer with the viscosity eta"
@@ -247,6 +253,14 @@ def read_rdf(file: Path) -> tuple[FloatArray, FloatArray]:
 
 def _name(crystal: Crystal, temperature: float, run: int) -> str:
     return f"{crystal.name} {temperature:g} K run {run + 1}"
+
+
+def _drift_note(values: list[dict[str, Any]]) -> str:
+    """Return a warning where the diffusion coefficient changes in the course of a run: the melt is no equilibrium."""
+    worst = max((value["drift"] for value in values), key=abs)
+    if abs(worst) < DRIFT:
+        return ""
+    return f"; it changes by {worst:+.0%} in the course of a run: the melt is not in equilibrium, raise equilibration"
 
 
 def _peak_rows(subject: str, told: str, values: list[dict[str, Any]]) -> list[Row]:

@@ -73,7 +73,7 @@ class MeltingProperty:
     """
 
     name: ClassVar[str] = "melting"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     Settings: ClassVar[type[PropertySettings]] = MeltingSettings
 
     def __init__(self, settings: MeltingSettings, crystals: Sequence[Crystal]) -> None:
@@ -177,6 +177,9 @@ class MeltingProperty:
         solid = float(half[-max(1, len(half) // BLOCKS) :, 1].mean())
         temperature, error = block_average(half[:, 0])
         outcome = "coexists" if COEXISTENCE[0] < solid < COEXISTENCE[1] else "solid" if solid > 0.5 else "liquid"
+        fifths = np.array_split(samples[:, 0], BLOCKS)
+        if outcome == "liquid" and fifths[-1].mean() > fifths[0].mean():
+            outcome = "other"  # melting takes up heat
         stride = max(1, len(samples) // 400)
         return {
             "outcome": outcome,
@@ -231,6 +234,11 @@ def _told(begin: float, result: Result) -> str:
         return f"from {begin:g} K: {result.failure}"
     if value["outcome"] == "coexists":
         return f"from {begin:g} K: {value['temperature'][0]:.0f} K, {value['plane']:.0f} bar in the plane"
+    if value["outcome"] == "other":
+        return (
+            f"from {begin:g} K: the crystal vanished while the cell became warmer, so that it did not melt but "
+            "turned into something else"
+        )
     side = "above" if value["outcome"] == "liquid" else "below"
     return f"from {begin:g} K: all {value['outcome']}, so that it began {side} the melting point"
 

@@ -18,16 +18,36 @@ VISCOSITY_UNIT = 160.21766208
 #: 1 Å²/ps in 1e-9 m²/s.
 DIFFUSION_UNIT = 10.0
 
+#: Share of the variance of blocks that a straight line must explain to count as a drift.
+TREND = 0.6
+
 #: The slope of the mean square displacement is taken between these shares of a block.
 FIT = (0.1, 0.5)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A mean with its standard error."""
+    """A mean with its standard error.
+
+    Attributes
+    ----------
+    blocks
+        The values of consecutive blocks, where it comes from some.
+    """
 
     value: float
     error: float
+    blocks: tuple[float, ...] = ()
+
+    @property
+    def drift(self) -> float:
+        """Change from the first block to the last along a straight line, over the mean; 0 where it is lost in noise."""
+        if len(self.blocks) < 3:
+            return 0.0
+        numbers = np.arange(len(self.blocks))
+        slope = np.polyfit(numbers, self.blocks, 1)[0]
+        explained = np.corrcoef(numbers, self.blocks)[0, 1] ** 2
+        return float(slope * numbers[-1] / self.value) if explained > TREND else 0.0
 
 
 def mean_square_displacement(positions: FloatArray, n_lags: int) -> FloatArray:
@@ -108,4 +128,5 @@ def size_correction(temperature: float, volume: float, eta: Measured) -> Measure
 
 
 def _of_blocks(values: FloatArray) -> Measured:
-    return Measured(float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values))))
+    error = float(values.std(ddof=1) / np.sqrt(len(values)))
+    return Measured(float(values.mean()), error, tuple(float(value) for value in values))
