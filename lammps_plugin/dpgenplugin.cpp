@@ -4,6 +4,7 @@
 #include "fix_dpgen.h"
 #include "fix_dpgen_safe.h"
 #include "learn_session.h"
+#include "pair_dpgen.h"
 
 #include "lammps.h"
 
@@ -16,6 +17,11 @@ namespace {
 template <typename Style> void *create_fix(void *lmp, int narg, char **arg)
 {
   return static_cast<Fix *>(new Style(static_cast<LAMMPS *>(lmp), narg, arg));
+}
+
+Pair *create_pair(LAMMPS *lmp)
+{
+  return new PairDpgen(lmp);
 }
 
 }    // namespace
@@ -38,6 +44,12 @@ extern "C" __attribute__((visibility("default"))) void lammpsplugin_init(void *l
   plugin.name = "dpgen/safe";
   plugin.info = "safe points of a learning run (internal), lammps-dpgen " DPGEN_VERSION;
   plugin.creator.v2 = reinterpret_cast<lammpsplugin_factory2 *>(&create_fix<FixDpgenSafe>);
+  register_plugin(&plugin, lmp);
+
+  plugin.style = "pair";
+  plugin.name = "dpgen";
+  plugin.info = "molecular dynamics with an ensemble of Deep Potentials, lammps-dpgen " DPGEN_VERSION;
+  plugin.creator.v1 = reinterpret_cast<lammpsplugin_factory1 *>(&create_pair);
   register_plugin(&plugin, lmp);
 
   learn_session_reloaded(static_cast<LAMMPS *>(lmp));    // after `clear`

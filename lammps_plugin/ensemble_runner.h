@@ -1,5 +1,5 @@
 // Evaluates a core ensemble on the atoms of a LAMMPS run: views of atoms and neighbours, forces of ghosts summed over
-// ranks.
+// ranks. A pair style dpgen and the fixes on top of it share one.
 #ifndef DPGEN_ENSEMBLE_RUNNER_H
 #define DPGEN_ENSEMBLE_RUNNER_H
 
@@ -7,8 +7,9 @@
 #include "pointers.h"
 #include "units.h"
 
-#include <cmath>
-#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
 
 namespace LAMMPS_NS {
 
@@ -17,29 +18,44 @@ class NeighList;
 
 class EnsembleRunner : protected Pointers {
  public:
-  /// `types[t - 1]` is the element of LAMMPS type t, "NULL" for atoms that the models do not see. Throws dpgen::Error.
-  EnsembleRunner(LAMMPS *lmp, std::shared_ptr<dpgen::Ensemble> ensemble, const std::vector<std::string> &types);
+  /// `types[t - 1]` is the element of LAMMPS type t, "NULL" for atoms that the models do not see. Throws
+  /// dpgen::InputError, which names `keyword`, for an element that the models do not know.
+  EnsembleRunner(LAMMPS *lmp, std::shared_ptr<dpgen::Ensemble> ensemble, const std::vector<std::string> &types,
+                 const std::string &keyword = "keyword types");
 
   const dpgen::Ensemble &ensemble() const { return *ensemble_; }
+  const std::shared_ptr<dpgen::Ensemble> &shared_ensemble() const { return ensemble_; }
+  const std::vector<std::string> &types() const { return elements_; }
+  int n_models() const { return static_cast<int>(predictions_.size()); }
   /// True if the models see atoms of this LAMMPS type.
   bool sees(int lammps_type) const { return model_types_[lammps_type] >= 0; }
+  /// Other models from now on, for the same elements. Throws dpgen::InputError.
+  void replace(std::shared_ptr<dpgen::Ensemble> ensemble);
 
-  /// Copies the pair style's forces of this rank (local and ghost) as model 1's prediction, before anyone changes them.
-  void capture_pair_forces();
-  /// Adds the pair style's forces at another level of r-RESPA to those that were captured.
-  void add_pair_forces();
-  /// Compares model 1 with the captured forces on all ranks, and uses them from now on if they agree and that is
-  /// `allowed`.
-  void decide_reuse(bool allowed);
-  bool reuses_pair_forces() const { return reuse_; }
-  /// Largest difference between the pair style's forces and model 1's at the last decide_reuse(), eV/Å; Inf before any.
-  double reuse_difference() const { return reuse_difference_; }
-  void forget_reuse() { reuse_ = false; }
+  /// The full neighbor list that all evaluations use.
+  void use_list(NeighList *list) { list_ = list; }
+  NeighList *list() const { return list_; }
 
-  /// Evaluates the first `n_models` models; where `use_captured`, model 1 is taken from the captured forces.
-  /// Returns the error message of this rank, or "".
-  std::string evaluate(NeighList *list, bool use_captured, int n_models);
-  /// Adds the ghosts' forces to their owners; calls back the fix's pack_reverse_comm. Collective.
+  // Evaluations return the error message of this rank, or "".
+
+  std::string evaluate_all(dpgen::PerAtom *per_atom = nullptr);
+  /// Model `model` (from 0) alone.
+  std::string evaluate_one(int model, dpgen::PerAtom *per_atom = nullptr);
+  /// All models but the first, whose forces on local atoms and ghosts are given.
+  std::string evaluate_others(const std::vector<double> &forces_of_first);
+
+  /// Wall time that the models beside one took in the last evaluation of all, about.
+  double seconds_of_others() const { return seconds_ * (n_models() - 1) / n_models(); }
+  /// True if the last evaluation was one of all models and of the very atoms, positions and box that are there now.
+  bool holds_all() const;
+  /// What model `model` said in the last evaluation that it took part in; ghosts' forces as they fell on this rank
+  /// until sum_ghost_forces().
+  const dpgen::Prediction &prediction(int model) const { return predictions_[model]; }
+  /// True if model `model` took part in the last evaluation and ghosts' forces have not been summed up since.
+  bool is_fresh(int model) const { return fresh_ && (held_ == all || held_ == model); }
+
+  /// Adds the ghosts' forces of all models to their owners, once per evaluation; calls back the fix's
+  /// pack_reverse_comm. Collective.
   void sum_ghost_forces(Fix *fix);
   int pack_reverse(int n, int first, double *buffer) const;
   void unpack_reverse(int n, const int *list, const double *buffer);
@@ -47,27 +63,41 @@ class EnsembleRunner : protected Pointers {
   /// Forces (eV/Å) of the local atoms, one pointer per model.
   std::vector<const double *> forces() const;
   /// This rank's part of the virials, eV.
-  const std::vector<dpgen::Virial> &virials() const { return virials_; }
+  std::vector<dpgen::Virial> virials() const;
 
   double bytes() const;
 
  private:
+  static constexpr int none = -2, all = -1;
+  static constexpr bigint never = -2;
+
+  template <typename Act> std::string evaluate(int models, Act act);
   void view_atoms();
-  void virial_from_forces(const std::vector<double> &forces, dpgen::Virial &virial) const;
+  void forget();
+  dpgen::AtomsView atoms_view() const;
+  dpgen::NeighborView neighbor_view(int first, int last);
+  void complete_list();
+  void map_types(const dpgen::Ensemble &ensemble);
 
   std::shared_ptr<dpgen::Ensemble> ensemble_;
+  std::vector<std::string> elements_;
+  std::string keyword_;
   Units units_;
-  std::vector<int> model_types_;    // by LAMMPS type, from 1
-  bool reuse_ = false;
-  double reuse_difference_ = HUGE_VAL;
-  static constexpr std::int64_t never = -2;
-  std::int64_t last_step_ = never;    // of the last evaluation of all models
+  NeighList *list_ = nullptr;
+  std::vector<int> model_types_;      // by LAMMPS type, from 1
+  std::vector<bigint> last_steps_;    // of the last evaluation, by model
+  int held_ = none;                   // what the last evaluation has evaluated: all, none or one model
+  bool fresh_ = false;                // ghosts' forces are not summed up yet
 
-  std::vector<double> positions_, captured_;
+  double seconds_ = 0.0;    // of the last evaluation
+
+  std::vector<int> all_atoms_, n_neighbors_;
+  std::vector<int *> neighbors_;
+
+  std::vector<double> positions_;
   std::vector<int> types_;
   double cell_[9] = {};
   std::vector<dpgen::Prediction> predictions_;
-  std::vector<dpgen::Virial> virials_;
 };
 
 }    // namespace LAMMPS_NS

@@ -1,8 +1,10 @@
 // The fix in the loop: what it needs of the run, when it looks, and what follows.
 #include "fix_dpgen_state.h"
 
+#include "fail_together.h"
 #include "look_listener.h"
 #include "neigh_request.h"
+#include "node_rank.h"
 #include "replica_drivers.h"
 
 #include "atom.h"
@@ -30,17 +32,6 @@ using dpgen::StopReason;
 
 namespace {
 
-// DeePMD-kit spreads the ranks of a node over its GPUs by this number.
-int rank_on_node(MPI_Comm world)
-{
-  MPI_Comm node;
-  MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
-  int rank = 0;
-  MPI_Comm_rank(node, &rank);
-  MPI_Comm_free(&node);
-  return rank;
-}
-
 // Equal up to the rounding that another order of the atoms brings.
 bool same_figure(double a, double b)
 {
@@ -57,7 +48,7 @@ bool same_figures(const dpgen::Deviation &a, const dpgen::Deviation &b)
 
 /* ---------------------------------------------------------------------- */
 
-FixDpgen::FixDpgen(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg), state_(std::make_unique<State>())
+FixDpgen::FixDpgen(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg), state_(std::make_unique<State>(lmp))
 {
   State &s = *state_;
   if (!units_known(update->unit_style))
@@ -80,7 +71,7 @@ FixDpgen::FixDpgen(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg), sta
     s.options = FixDpgenOptions::parse(narg - 3, arg + 3, atom->ntypes, 1.0 / s.units.force);
     check_group();
     s.device = rank_on_node(world);
-    s.runner = std::make_unique<EnsembleRunner>(lmp, open_models(), s.options.types);
+    choose_models();
   } catch (const std::exception &caught) {
     message = caught.what();
   }
@@ -88,8 +79,9 @@ FixDpgen::FixDpgen(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg), sta
 
   // LAMMPS calls at every step, so that set_every() holds at once; the fix itself leaves out the steps in between.
   nevery = 1;
-  s.every = peratom_freq = s.options.every;
-  comm_reverse = 3 * s.runner->ensemble().n_models();
+  s.plan = std::make_shared<dpgen::LookPlan>(s.options.every, s.options.adaptive ? s.options.budget : 0.0);
+  peratom_freq = s.options.every;
+  comm_reverse = 3 * s.runner->n_models();
   grow_spread();
 }
 
@@ -116,22 +108,9 @@ int FixDpgen::setmask()
   return PRE_REVERSE | END_OF_STEP | MIN_POST_FORCE | POST_RUN;
 }
 
-/* ----------------------------------------------------------------------
-   One error for all: the message of the lowest rank that has one ends the
-   run everywhere.
-------------------------------------------------------------------------- */
-
 void FixDpgen::fail_together(const std::string &message)
 {
-  int mine = message.empty() ? comm->nprocs : comm->me, first = 0;
-  MPI_Allreduce(&mine, &first, 1, MPI_INT, MPI_MIN, world);
-  if (first == comm->nprocs) return;
-  std::string text = message;
-  int length = static_cast<int>(text.size());
-  MPI_Bcast(&length, 1, MPI_INT, first, world);
-  text.resize(length);
-  MPI_Bcast(text.data(), length, MPI_CHAR, first, world);
-  error->all(FLERR, "Fix dpgen {} at step {}: {}", id, update->ntimestep, text);
+  LAMMPS_NS::fail_together(lmp, "Fix dpgen " + std::string(id), message);
 }
 
 /* ---------------------------------------------------------------------- */
@@ -140,7 +119,6 @@ void FixDpgen::init()
 {
   State &s = *state_;
   note_driver();
-  const double cutoff = s.runner->ensemble().cutoff() / s.units.length;
   if (atom->molecular != Atom::ATOMIC)
     for (int k = 1; k < 4; ++k)
       if (force->special_lj[k] == 0.0 && force->special_coul[k] == 0.0)
@@ -158,6 +136,21 @@ void FixDpgen::init()
     error->warning(FLERR, "Fix dpgen {}: pairs are excluded from the neighbor lists; the models do not see them", id);
 
   s.respa = utils::strmatch(update->integrate_style, "^respa");
+  s.plan->begin(update->ntimestep);
+  s.look_end = platform::walltime();
+  share_models();
+  if (!s.shares) request_list();
+  open_files();
+  if (group->count(igroup) == 0.0 && atom->natoms > 0)
+    error->all(FLERR, "Fix dpgen {}: group '{}' has no atoms", id, group->names[igroup]);
+}
+
+/* ---------------------------------------------------------------------- */
+
+void FixDpgen::request_list()
+{
+  const State &s = *state_;
+  const double cutoff = s.runner->ensemble().cutoff() / s.units.length;
   // LAMMPS would make the half lists of r-RESPA's inner and outer forces out of a full one that is always there, and
   // cannot: with r-RESPA the list is built when it is needed.
   const int when = s.respa ? NeighConst::REQ_OCCASIONAL : 0;
@@ -173,9 +166,6 @@ void FixDpgen::init()
                  id, reach, needed, needed);
     request->set_cutoff(cutoff + neighbor->skin);
   }
-  open_files();
-  if (group->count(igroup) == 0.0 && atom->natoms > 0)
-    error->all(FLERR, "Fix dpgen {}: group '{}' has no atoms", id, group->names[igroup]);
 }
 
 /* ----------------------------------------------------------------------
@@ -215,7 +205,7 @@ double FixDpgen::shortest_pair_cutoff() const
 
 void FixDpgen::init_list(int, NeighList *list)
 {
-  state_->list = list;
+  state_->runner->use_list(list);
 }
 
 /* ---------------------------------------------------------------------- */
@@ -223,12 +213,14 @@ void FixDpgen::init_list(int, NeighList *list)
 void FixDpgen::setup_pre_reverse(int, int)
 {
   State &s = *state_;
-  s.runner->forget_reuse();
+  s.reuses = false;
   // r-RESPA comes here once per level; what the levels have in common is the pair style.
   const bool next_level = s.respa && s.captured;
   s.captured = force->pair;
-  if (next_level) s.runner->add_pair_forces();
-  else if (s.captured) s.runner->capture_pair_forces();
+  if (next_level) s.driver.add();
+  else if (s.captured) s.driver.capture();
+  // Later another fix may have summed up the forces that the pair style shares.
+  if (s.captured && s.shares) compare_driver();
 }
 
 /* ----------------------------------------------------------------------
@@ -253,8 +245,10 @@ void FixDpgen::setup(int)
     s.stop = StopReason::none;
   }
   s.under_way = true;
-  if (!look_step() && !s.captured) return;
-
+  if (!look_step() && (!s.captured || s.shares)) {
+    s.captured = false;
+    return;
+  }
   evaluate(true);
   s.captured = false;
   if (!look_step()) return;
@@ -273,7 +267,7 @@ void FixDpgen::setup(int)
 void FixDpgen::min_setup(int vflag)
 {
   state_->captured = false;
-  state_->runner->forget_reuse();
+  state_->reuses = false;
   setup(vflag);
 }
 
@@ -287,8 +281,8 @@ void FixDpgen::pre_reverse(int, int)
 {
   State &s = *state_;
   if (!due() || s.respa) return;
-  s.captured = s.runner->reuses_pair_forces();
-  if (s.captured) s.runner->capture_pair_forces();
+  s.captured = s.reuses;
+  if (s.captured) s.driver.capture();
   evaluate(false);
   judge();
   collect_frame();
@@ -300,9 +294,13 @@ void FixDpgen::pre_reverse(int, int)
 
 void FixDpgen::end_of_step()
 {
-  if (!due()) return;
-  if (state_->respa) {
-    state_->captured = false;
+  State &s = *state_;
+  if (!due()) {
+    if (s.plan->adaptive()) forget_spread();
+    return;
+  }
+  if (s.respa) {
+    s.captured = false;
     evaluate(false);
     judge();
     collect_frame();
@@ -310,11 +308,24 @@ void FixDpgen::end_of_step()
   conclude();
 }
 
+/* ----------------------------------------------------------------------
+   Between the looks of an adaptive stride atoms may change places and
+   ranks, and no dump could know when not to ask.
+------------------------------------------------------------------------- */
+
+void FixDpgen::forget_spread()
+{
+  if (!state_->spread_valid) return;
+  state_->spread_valid = false;
+  grow_spread();
+  std::fill_n(vector_atom, n_spread_, 0.0);
+}
+
 /* ---------------------------------------------------------------------- */
 
 bool FixDpgen::look_step() const
 {
-  return update->ntimestep % state_->every == 0;
+  return state_->plan->looks_at(update->ntimestep);
 }
 
 bool FixDpgen::due() const
@@ -350,7 +361,26 @@ void FixDpgen::conclude()
   write_row();
   take_frame();
   decide_stop();
+  plan_next_look();
   if (s.listener) s.listener->looked(current_look());
+}
+
+/* ----------------------------------------------------------------------
+   Rank 0's clock counts.
+------------------------------------------------------------------------- */
+
+void FixDpgen::plan_next_look()
+{
+  State &s = *state_;
+  if (!s.plan->adaptive()) return;
+  double ratio = s.deviation.max_f / s.options.trust.force.lo;
+  if (s.options.trust.virial) ratio = std::max(ratio, s.deviation.max_v / s.options.trust.virial->lo);
+  if (s.frame_class != FrameClass::accurate) ratio = HUGE_VAL;
+  const double now = platform::walltime();
+  bigint next = s.plan->next_after(update->ntimestep, {ratio, s.look_seconds, now - s.look_end - s.look_seconds});
+  MPI_Bcast(&next, 1, MPI_LMP_BIGINT, 0, world);
+  s.plan->set_next(update->ntimestep, next);
+  s.look_end = now;
 }
 
 /* ---------------------------------------------------------------------- */
@@ -378,5 +408,5 @@ void FixDpgen::grow_spread()
 
 double FixDpgen::memory_usage()
 {
-  return state_->runner->bytes() + n_spread_ * sizeof(double);
+  return (state_->shares ? 0.0 : state_->runner->bytes()) + state_->driver.bytes() + n_spread_ * sizeof(double);
 }

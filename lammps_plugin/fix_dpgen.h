@@ -64,9 +64,12 @@ class FixDpgen : public Fix {
   void drop_held();
   /// The listener hears of every look; null: nobody. Frames are held in memory only for a listener.
   void set_listener(LookListener *);
-  /// Looks every n steps from now on; n >= 1.
+  /// Looks every n steps from now on; n >= 1. A stride that is adaptive comes back with n = every() as it was.
   void set_every(int n);
+  /// Longest interval between two looks.
   int every() const;
+  /// Another N: the interval between looks, the shortest one of an adaptive stride.
+  void set_shortest(int n);
   /// Another window of max_devi_f (eV/A) from the next look on.
   void set_trust(double lo, double hi);
   /// Opens the models at the same paths again and decides anew at the next setup whether the pair style's forces are
@@ -87,12 +90,20 @@ class FixDpgen : public Fix {
 
   void check_group() const;
   std::shared_ptr<dpgen::Ensemble> open_models() const;
+  void choose_models();
+  void share_models();
+  void request_list();
   void note_driver();
+  void forget_spread();
+  void plan_next_look();
   bool look_step() const;
   bool due() const;
   bool only_pair_forces() const;
   double shortest_pair_cutoff() const;
+  void compare_driver();
   void evaluate(bool at_setup);
+  std::string evaluate_own(bool at_setup);
+  void evaluate_shared();
   void judge();
   void measure_temperature();
   bool takes_frame() const;

@@ -14,21 +14,62 @@
 using namespace LAMMPS_NS;
 using dpgen::FrameClass;
 
+void FixDpgen::evaluate(bool at_setup)
+{
+  State &s = *state_;
+  const double begin = platform::walltime();
+  s.look_seconds = 0.0;
+  if (s.shares) {
+    evaluate_shared();
+  } else {
+    fail_together(evaluate_own(at_setup));
+    if (at_setup && s.captured) {
+      compare_driver();
+      s.reuses = s.driver.are_model_1() && !s.respa && only_pair_forces();
+    }
+  }
+  if (look_step()) s.runner->sum_ghost_forces(this);
+  s.look_seconds += platform::walltime() - begin;
+}
+
 /* ----------------------------------------------------------------------
    The models on the atoms as they are. At setup the pair style's forces
    are compared with model 1, which is all that is asked between two looks.
 ------------------------------------------------------------------------- */
 
-void FixDpgen::evaluate(bool at_setup)
+std::string FixDpgen::evaluate_own(bool at_setup)
 {
   State &s = *state_;
-  const double begin = platform::walltime();
-  const int n_models = look_step() ? s.runner->ensemble().n_models() : 1;
-  if (s.respa) neighbor->build_one(s.list);
-  fail_together(s.runner->evaluate(s.list, !at_setup && s.captured, n_models));
-  if (at_setup && s.captured) s.runner->decide_reuse(!s.respa && only_pair_forces());
-  if (look_step()) s.runner->sum_ghost_forces(this);
-  s.look_seconds = platform::walltime() - begin;
+  if (s.respa) neighbor->build_one(s.runner->list());
+  if (!look_step()) return s.runner->evaluate_one(0);
+  if (at_setup || !s.captured) return s.runner->evaluate_all();
+  return s.runner->evaluate_others(s.driver.forces());
+}
+
+/* ----------------------------------------------------------------------
+   The pair style has asked the models in this step already, unless a fix
+   has moved atoms since, or looks where it did not say so.
+------------------------------------------------------------------------- */
+
+void FixDpgen::evaluate_shared()
+{
+  State &s = *state_;
+  const int mine = !s.runner->holds_all();
+  int any = 0;
+  MPI_Allreduce(&mine, &any, 1, MPI_INT, MPI_MAX, world);
+  if (any) fail_together(s.runner->evaluate_all());
+  else s.look_seconds = s.runner->seconds_of_others();
+}
+
+/* ----------------------------------------------------------------------
+   Nothing to compare with where model 1 has not been asked.
+------------------------------------------------------------------------- */
+
+void FixDpgen::compare_driver()
+{
+  State &s = *state_;
+  static const std::vector<double> unknown;
+  s.driver.compare(s.runner->is_fresh(0) ? s.runner->prediction(0).forces : unknown);
 }
 
 /* ----------------------------------------------------------------------
@@ -39,9 +80,11 @@ void FixDpgen::judge()
 {
   State &s = *state_;
   grow_spread();
-  const auto &virials = s.runner->virials();
-  const int n_models = static_cast<int>(virials.size()), nlocal = atom->nlocal;
-  dpgen::force_spread(s.runner->forces(), nlocal, s.options.relative * s.units.force, vector_atom);
+  s.spread_valid = true;
+  const std::vector<dpgen::Virial> virials = s.runner->virials();
+  const std::vector<const double *> forces = s.runner->forces();
+  const int n_models = s.runner->n_models(), nlocal = atom->nlocal;
+  dpgen::force_spread(forces, nlocal, s.options.relative * s.units.force, vector_atom);
 
   dpgen::SpreadSummary mine;
   for (int i = 0; i < nlocal; ++i) {
@@ -50,7 +93,7 @@ void FixDpgen::judge()
   }
   std::vector<double> sums{mine.sum, double(mine.count), double(mine.not_finite)}, totals(3 + 10 * n_models);
   for (const dpgen::Virial &virial : virials) sums.insert(sums.end(), virial.begin(), virial.end());
-  for (const double *f : s.runner->forces()) sums.push_back(count_not_finite(f, 3 * nlocal));
+  for (const double *f : forces) sums.push_back(count_not_finite(f, 3 * nlocal));
   MPI_Allreduce(sums.data(), totals.data(), static_cast<int>(sums.size()), MPI_DOUBLE, MPI_SUM, world);
   double extremes[2] = {mine.max, -mine.min}, all_extremes[2];
   MPI_Allreduce(extremes, all_extremes, 2, MPI_DOUBLE, MPI_MAX, world);

@@ -2,10 +2,7 @@
 #include "fix_dpgen_state.h"
 
 #include "frame_gather.h"
-#include "learn_session.h"
 #include "look_listener.h"
-
-#include "sha256.h"
 
 #include "comm.h"
 #include "error.h"
@@ -14,18 +11,6 @@
 
 using namespace LAMMPS_NS;
 using dpgen::StopReason;
-
-namespace {
-
-// True if these models were loaded from files with the content of those at `paths` now.
-bool has_content(const dpgen::Ensemble &ensemble, const std::vector<std::string> &paths)
-{
-  std::vector<std::string> hashes;
-  for (const std::string &path : paths) hashes.push_back(dpgen::sha256_of_file(path));
-  return ensemble.hashes() == hashes;
-}
-
-}    // namespace
 
 /* ---------------------------------------------------------------------- */
 
@@ -105,7 +90,14 @@ void FixDpgen::set_listener(LookListener *listener)
 void FixDpgen::set_every(int n)
 {
   if (n < 1) error->all(FLERR, "Fix dpgen {}: looks every {} steps; N must be at least 1", id, n);
-  state_->every = n;
+  state_->plan->set_every(n);
+  if (!state_->plan->adaptive()) peratom_freq = n;
+}
+
+void FixDpgen::set_shortest(int n)
+{
+  if (n < 1) error->all(FLERR, "Fix dpgen {}: looks every {} steps; N must be at least 1", id, n);
+  state_->plan->set_shortest(n);
   peratom_freq = n;
 }
 
@@ -118,40 +110,7 @@ void FixDpgen::set_trust(double lo, double hi)
 
 int FixDpgen::every() const
 {
-  return state_->every;
-}
-
-/* ----------------------------------------------------------------------
-   The models of this rank: those that the learning run has lent, if they
-   are the same, else loaded from their files. Two fixes must not share
-   models, which remember their neighbor list from one step to the next.
-------------------------------------------------------------------------- */
-
-std::shared_ptr<dpgen::Ensemble> FixDpgen::open_models() const
-{
-  const State &s = *state_;
-  const LearnSession *session = LearnSession::find(lmp);
-  if (session && session->fix_id() == id) {
-    const auto &lent = session->lent_models();
-    if (lent && has_content(*lent, s.options.models)) return lent;
-  }
-  return dpgen::load_ensemble(s.options.models, {s.device, {}});
-}
-
-void FixDpgen::reload_models()
-{
-  State &s = *state_;
-  std::string message;
-  try {
-    std::shared_ptr<dpgen::Ensemble> ensemble = open_models();
-    if (3 * ensemble->n_models() != comm_reverse) throw dpgen::ModelError("another number of models after a reload");
-    s.runner = std::make_unique<EnsembleRunner>(lmp, std::move(ensemble), s.options.types);
-  } catch (const std::exception &caught) {
-    message = caught.what();
-  }
-  fail_together(message);
-  s.captured = false;
-  s.last_look = -1;    // the frame at hand is looked at again, with the new models
+  return state_->plan->every();
 }
 
 const std::vector<std::string> &FixDpgen::model_hashes() const
@@ -161,7 +120,7 @@ const std::vector<std::string> &FixDpgen::model_hashes() const
 
 double FixDpgen::driver_difference() const
 {
-  return state_->runner->reuse_difference();
+  return state_->driver.difference();
 }
 
 const std::vector<std::string> &FixDpgen::types() const

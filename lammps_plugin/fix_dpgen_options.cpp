@@ -12,8 +12,9 @@ namespace {
 
 using dpgen::InputError;
 
-const std::set<std::string> keywords = {"types",  "trust",  "vtrust",     "relative", "relative_v", "out_file",
-                                        "atomic", "frames", "max_frames", "min_gap",  "stop",       "stride"};
+const std::set<std::string> keywords = {"types",    "trust",  "vtrust", "relative",   "relative_v",
+                                        "out_file", "atomic", "frames", "max_frames", "min_gap",
+                                        "stop",     "stride", "budget"};
 
 void need(int narg, int n, const char *keyword)
 {
@@ -131,15 +132,22 @@ int FixDpgenOptions::parse_keyword(int narg, char **arg, int n_types)
   }
   if (keyword == "stride") {
     need(narg, 1, key);
-    if (std::string(arg[1]) != "fixed")
-      throw InputError(std::string("keyword stride: '") + arg[1] + "' is not available; only 'fixed' is");
+    const std::string stride = arg[1];
+    if (stride != "fixed" && stride != "adaptive")
+      throw InputError("keyword stride: '" + stride + "' is neither fixed nor adaptive");
+    adaptive = stride == "adaptive";
     return 2;
   }
   if (keywords.count(keyword) == 0) return 0;
   need(narg, 1, key);
   if (keyword == "relative") relative = not_negative(key, arg[1]);
   else if (keyword == "relative_v") relative_v = not_negative(key, arg[1]);
-  else if (keyword == "out_file") out_file = name_or_none(arg[1]);
+  else if (keyword == "budget") {
+    budget = real(key, arg[1]);
+    if (!(budget > 0.0 && budget <= 1.0))
+      throw InputError(std::string("keyword budget: '") + arg[1] +
+                       "' is no share of the run's time above 0 and up to 1");
+  } else if (keyword == "out_file") out_file = name_or_none(arg[1]);
   else if (keyword == "atomic") atomic = yes(key, arg[1]);
   else if (keyword == "frames") frames = name_or_none(arg[1]);
   else if (keyword == "max_frames") max_frames = whole(key, arg[1], 0);

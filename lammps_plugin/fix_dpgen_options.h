@@ -25,6 +25,8 @@ struct FixDpgenOptions {
   int min_gap = 0;
   Stop stop = Stop::failed;
   int stop_candidates = 0;
+  bool adaptive = false;    ///< look rarely where the deviation is far below the window
+  double budget = 0.1;      ///< share of the run's time that looks of an adaptive stride may take
 
   /// Parses "N model_1 ... model_M keyword value ..."; throws dpgen::InputError that names the keyword and the value.
   static FixDpgenOptions parse(int narg, char **arg, int n_types, double force_per_ev_per_angstrom);

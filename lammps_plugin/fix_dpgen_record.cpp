@@ -221,7 +221,7 @@ int FixDpgen::modify_param(int narg, char **arg)
     }
     if (keyword == "every") {
       if (narg < 2) throw dpgen::InputError("fix_modify every needs a number of steps");
-      set_every(utils::inumeric(FLERR, arg[1], false, lmp));
+      set_shortest(utils::inumeric(FLERR, arg[1], false, lmp));
       return 2;
     }
     for (const char *allowed : {"trust", "vtrust", "stop", "max_frames", "min_gap"})

@@ -47,6 +47,7 @@ fix dp all dpgen 2 ${dpgen_models}/0.pb ${dpgen_models}/1.pb types TYPES &
 fix nve all nve
 """
 DEEPMD = "pair_style deepmd ${dpgen_models}/0.pb\npair_coeff * * Al\n"
+DPGEN = "pair_style dpgen ${dpgen_models}/0.pb ${dpgen_models}/1.pb"
 ZBL = "pair_style hybrid/overlay deepmd ${dpgen_models}/0.pb zbl 2.0 3.5\npair_coeff * * deepmd Al\n"
 LJ = "pair_style hybrid/overlay lj/cut 4.0 deepmd ${dpgen_models}/0.pb\npair_coeff * * deepmd Al Al\n"
 
@@ -60,6 +61,9 @@ SCRIPTS = {
     "scaled": ONE + "pair_style hybrid/scaled 0.5 deepmd ${dpgen_models}/0.pb 0.5 zbl 2.0 3.5\n"
     + "pair_coeff * * deepmd Al\npair_coeff * * zbl 13 13\nFIX1run 8\n",
     "hybrid": TWO + "pair_style hybrid deepmd ${dpgen_models}/0.pb\npair_coeff * * deepmd Al Al\nFIX2run 8\n",
+    "dpgen": ONE + DPGEN + " kernel deepmd\npair_coeff * * Al\nFIX1run 8\n",
+    "dpgen_overlay": TWO + DPGEN.replace("dpgen", "hybrid/overlay dpgen", 1) + " zbl 2.0 3.5\n"
+    + "pair_coeff * * dpgen Al Al\npair_coeff * * zbl 13 13\nFIX2run 8\n",
     "respa": ONE + DEEPMD + "FIX1run_style respa 2 2 pair 2\nrun 12\n",
 }  # fmt: skip
 

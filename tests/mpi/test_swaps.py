@@ -63,6 +63,14 @@ def test_respa_driver_is_compared_with_model_1(results: dict[str, Any]) -> None:
     assert results["swapped"]["clear"]["difference"] > 1e-3  # something is added to model 1 there
 
 
+@pytest.mark.parametrize("name", ["dpgen", "dpgen_overlay"])
+def test_pair_style_dpgen_is_swapped_in_place(name: str, results: dict[str, Any]) -> None:
+    """The pair style stays, with its commands; the fix takes over what it computes."""
+    found = results["swapped"][name]
+    assert len(found["commands"]) == (0 if name == "dpgen" else 2)
+    assert (found["difference"] < 1e-6) == (name == "dpgen")
+
+
 def test_waiting_ranks_have_the_new_models_at_hand(results: dict[str, Any]) -> None:
     """The fix shares them (as owner, lender, fix); where one could not be loaded, the swap loads them all."""
     found = results["preloaded"]
