@@ -20,7 +20,7 @@ from lammps_dpgen.config.validation import ValidationConfig
 from lammps_dpgen.errors import ConfigError
 from lammps_dpgen.validation.base import Chart, Piece, Result, Row, Series
 from lammps_dpgen.validation.bulk import BulkProperty, BulkSettings
-from lammps_dpgen.validation.charts import draw
+from lammps_dpgen.validation.charts import approach_charts, draw
 from lammps_dpgen.validation.comparison import compare
 from lammps_dpgen.validation.crystal import Crystal
 from lammps_dpgen.validation.elastic import ElasticProperty, ElasticSettings
@@ -321,6 +321,35 @@ def test_command(tmp_path: Path, validate: Callable[..., Any]) -> None:
     again = validate("--against", str(tmp_path / "out" / "validation.json"))
     assert "4 of 4 pieces are stored already" in again.stdout
     assert "all values are the same" in (tmp_path / "out" / "validation.html").read_text()
+
+
+class TestGenerations:
+    def test_each_is_a_potential(self, tmp_path: Path) -> None:
+        for number in range(3):
+            folder = tmp_path / "run" / "models" / f"g{number:03d}"
+            folder.mkdir(parents=True)
+            (folder / "model_0.pb").write_text(str(number))
+        path = tmp_path / "v.yaml"
+        text = "potentials:\n  DP: {run: run, generations: WHICH}\nproperties: [{property: bulk}]\n"
+        path.write_text(text.replace("WHICH", "[0, 2]"))
+        potentials = load_config(path, ValidationConfig).potentials
+        assert list(potentials) == ["DP g000", "DP g002"]
+        assert potentials["DP g002"]["models"] == [str(tmp_path / "run" / "models" / "g002" / "model_0.pb")]
+        path.write_text(text.replace("WHICH", "[3]"))
+        with pytest.raises(ConfigError, match="are: 0, 1, 2"):
+            load_config(path, ValidationConfig)
+
+    def test_approach(self) -> None:
+        """3 % and 4 % too much are 3.54 % root mean square."""
+        rows = {
+            "truth": [row("x", 100.0), row("y", 10.0)],
+            "DP g000": [row("x", 103.0), row("y", 10.4)],
+            "DP g002": [row("x", 101.0), row("y", None, failure="why")],
+        }
+        ((name, chart),) = approach_charts(compare(rows, {}, "truth"), list(rows), "truth")[0].items()
+        (series,) = chart.series
+        assert (name, list(series.x)) == ("DP", [0, 2])
+        assert list(series.y) == pytest.approx([np.sqrt(12.5), 1.0])
 
 
 class TestBadInput:

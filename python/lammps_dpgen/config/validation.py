@@ -17,8 +17,8 @@ from lammps_dpgen.labeling.lammps import LammpsSettings
 from lammps_dpgen.structures.base import Element
 from lammps_dpgen.structures.lattice import Crystal as Prototype
 
-#: What tells the three kinds of potential apart.
-_KINDS = ("models", "pair_style", "labeler")
+#: What tells the kinds of potential apart.
+_KINDS = ("models", "run", "pair_style", "labeler")
 
 
 class CrystalSection(Section):
@@ -103,8 +103,9 @@ class ValidationConfig(Section):
     """Folder of the results, made if absent; relative to the folder of this file."""
     potentials: dict[str, dict[str, Any]] = Field(min_length=1)
     """What is validated, by name. Each is one of: ``models``, model files of a Deep Potential (properties use the
-    first, the deviation all of them); the settings of the labeler ``lammps``, for any pair style; ``labeler``, a
-    labeler by name and settings, such as DFT."""
+    first, the deviation all of them); ``run``, a run folder, of whose ``generations`` (all, if not given) each becomes
+    a potential of its own, named as here with " g002" and so on; the settings of the labeler ``lammps``, for any pair
+    style; ``labeler``, a labeler by name and settings, such as DFT."""
     crystals: tuple[CrystalSection, ...] = ()
     """Crystals that properties are computed of."""
     references: dict[str, ReferenceSection] = Field(default_factory=dict)
@@ -125,7 +126,13 @@ class ValidationConfig(Section):
     @field_validator("potentials")
     @classmethod
     def _are_potentials(cls, found: dict[str, dict[str, Any]], info: ValidationInfo) -> dict[str, dict[str, Any]]:
-        return {name: _potential(name, settings, info) for name, settings in found.items()}
+        potentials: dict[str, dict[str, Any]] = {}
+        for name, settings in found.items():
+            if "run" in settings:
+                potentials |= _generations(name, settings, info)
+            else:
+                potentials[name] = _potential(name, settings, info)
+        return potentials
 
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
@@ -169,3 +176,20 @@ def _potential(name: str, settings: dict[str, Any], info: ValidationInfo) -> dic
     if missing:
         raise ValueError(f"potential {name!r}: no model file {', '.join(missing)}")
     return {"models": [str(path) for path in paths]}
+
+
+def _generations(name: str, settings: dict[str, Any], info: ValidationInfo) -> dict[str, dict[str, Any]]:
+    """Return a potential for each wanted generation of a run, by name."""
+    others = sorted(set(settings) - {"run", "generations"})
+    if others:
+        raise ValueError(f"potential {name!r}: beside run there can be generations only, got {', '.join(others)}")
+    models = resolve_path(settings["run"], info) / "models"
+    found = {int(path.name[1:]): path for path in sorted(models.glob("g[0-9]*")) if path.name[1:].isdigit()}
+    wanted = settings.get("generations", list(found))
+    if not isinstance(wanted, list) or not wanted or any(number not in found for number in wanted):
+        there = ", ".join(map(str, found)) or "none"
+        raise ValueError(f"potential {name!r}: generations is {wanted}; those with models in {models} are: {there}")
+    return {
+        f"{name} g{number:03d}": {"models": [str(path) for path in sorted(found[number].glob("model_*"))]}
+        for number in wanted
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -22,6 +23,12 @@ _MARKS = ("o", "s", "^", "D", "v", "P")
 
 #: Bars beside each other before their words are turned.
 _MANY_BARS = 8
+
+#: Name of a potential that is a generation of a run.
+_GENERATION = re.compile(r"(.+) g(\d{3,})")
+
+#: Points of a line that are marked.
+_FEW_ON_LINE = 12
 
 #: Points of a parity picture that are drawn large.
 _FEW = 100
@@ -98,6 +105,41 @@ def parity_charts(tables: Sequence[Table], base: str | None) -> list[dict[str, C
     return found
 
 
+def approach_charts(tables: Sequence[Table], names: Sequence[str], base: str | None) -> list[dict[str, Chart]]:
+    """Return how the generations of each run approach what they are compared with, part by part."""
+    runs: dict[str, dict[int, str]] = {}
+    for name in names:
+        match = _GENERATION.fullmatch(name)
+        if match:
+            runs.setdefault(match[1], {})[int(match[2])] = name
+    found = []
+    for run, generations in runs.items():
+        series = []
+        for table in tables:
+            means = [_mean_difference(table, name) for name in generations.values()]
+            if any(mean is not None for mean in means):
+                series.append(Series(table.part, list(generations), means))
+        if len(generations) > 1 and series:
+            caption = (
+                f"Root mean square of the differences from {base}, relative to its values, of all rows of a part that "
+                "could be computed."
+            )
+            axis = ("generation", "relative difference (%)")
+            title = f"How the generations of {run} approach {base}"
+            found.append({run: Chart(f"approach-{run}", "Generations", title, caption, *axis, "lines", tuple(series))})
+    return found
+
+
+def _mean_difference(table: Table, name: str) -> float | None:
+    """Return the root mean square relative difference of a potential in a table, in percent."""
+    relative = [
+        cell.difference / line.base
+        for line in table.lines
+        if line.base and (cell := line.cells.get(name)) is not None and cell.difference is not None
+    ]
+    return 100.0 * float(np.sqrt(np.mean(np.square(relative)))) if relative else None
+
+
 def _label(name: str, series: Series, alone: bool) -> str:
     return name if alone or not series.name else f"{name}, {series.name}"
 
@@ -128,8 +170,9 @@ def _lines(charts: Mapping[str, Chart], colours: Mapping[str, str]) -> Figure:
             look: dict[str, Any] = {"color": colour, "label": "_" if label in told else label}
             told.add(label)
             y = np.array([np.nan if value is None else value for value in series.y], dtype=np.float64)
-            if series.style == "points":
-                look |= {"marker": _MARKS[number % len(_MARKS)], "ms": 3.5, "ls": ""}
+            if series.style == "points" or len(series.x) <= _FEW_ON_LINE:
+                joined = "" if series.style == "points" else "-"
+                look |= {"marker": _MARKS[number % len(_MARKS)], "ms": 3.5, "ls": joined}
             else:
                 dashed = series.style == "dashed"
                 look |= {"ls": "--" if dashed else _LINES[number % len(_LINES)] if several else "-", "lw": 1.4}

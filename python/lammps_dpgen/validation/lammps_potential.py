@@ -34,6 +34,8 @@ _HOLD = {"z": "0.0 0.0 NULL", "none": "0.0 0.0 0.0"}
 
 #: Rounds of a relaxation, each with a new line search and reference cell, before it counts as not converged.
 _ROUNDS = 5
+#: Before the cell relaxes, forces between `_ROUGH` times the asked ones and `_NEAR` (eV/Å) are relaxed without it.
+_ROUGH, _NEAR = 5.0, 1.0
 #: A relaxation whose energy has not moved by this (eV/atom) in a round, and whose residuals are below `_LENIENCE` times
 #: the asked ones, has reached what double precision resolves.
 _STILL = 1e-10
@@ -71,7 +73,8 @@ class LammpsPotential:
     def static(self, atoms: Atoms) -> Static:
         """See :meth:`lammps_dpgen.validation.potential.Potential.static`."""
         self._session.put(atoms)
-        return self._now(atoms, "run 0 post no")
+        self._session.run(["run 0 post no"])
+        return self._now(atoms)
 
     def relax(
         self,
@@ -97,7 +100,9 @@ class LammpsPotential:
                 residual = self._minimise(freedom, force, stress, most_steps)
             else:
                 self._minimise_once(freedom, force, most_steps)
-        relaxed = self._now(atoms, "run 0 post no")
+        if not strict or directions != "xyz":
+            self._session.run(["run 0 post no"])
+        relaxed = self._now(atoms)
         if directions != "xyz":
             self._session.run(["unfix validation_hold"])
         collapse = cell_collapse(atoms, relaxed.atoms)
@@ -112,6 +117,8 @@ class LammpsPotential:
         session = self._session
         limit = force / session.unit
         session.run(["min_style cg", "min_modify norm inf dmax 0.1 line quadratic"])
+        if freedom != "fixed":
+            self._approach(force)
         energy, natoms, left = np.inf, session.library.thermo("atoms"), most_steps
         residual = ""
         for _ in range(_ROUNDS):
@@ -143,6 +150,17 @@ class LammpsPotential:
                 return ""
         return f"{residual} after {_ROUNDS} rounds"
 
+    def _approach(self, force: float) -> None:
+        """Relax the atoms roughly in the cell as it is, where they are near their places: that is cheaper.
+
+        Where forces are large, as at an interstitial, the cell has a say in which minimum is found.
+        """
+        session = self._session
+        session.run(["run 0 post no"])
+        largest = float(np.abs(session.library.vectors("f")).max()) * session.unit
+        if _ROUGH * force < largest < _NEAR:
+            session.run([f"minimize 0.0 {_ROUGH * force / session.unit!r} 1000 10000", "reset_timestep 0"])
+
     def _minimise_once(self, freedom: CellFreedom, force: float, most_steps: int) -> None:
         """Minimise with LAMMPS' own step of the box, as far as its line search goes."""
         session = self._session
@@ -166,10 +184,9 @@ class LammpsPotential:
         free = free_stress(freedom, session.stress() / GPa, session.library.box()[1])
         return forces, float(np.abs(free).max())
 
-    def _now(self, start: Atoms, compute: str) -> Static:
-        """Return what LAMMPS has now, in the axes and units of `start`."""
+    def _now(self, start: Atoms) -> Static:
+        """Return what LAMMPS has computed, in the axes and units of `start`."""
         session = self._session
-        session.run([compute])
         energy = session.energy()
         forces = session.library.vectors("f") * session.unit
         box = session.box

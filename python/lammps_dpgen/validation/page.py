@@ -10,8 +10,9 @@ from typing import Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lammps_dpgen import __version__
+from lammps_dpgen.report.pictures.style import BLUE
 from lammps_dpgen.validation.base import Row
-from lammps_dpgen.validation.charts import colours_of, draw, parity_charts, reference_bars
+from lammps_dpgen.validation.charts import approach_charts, colours_of, draw, parity_charts, reference_bars
 from lammps_dpgen.validation.output import Report, charts_by_id
 
 #: Decimals of a value by its unit; others get four significant digits.
@@ -137,8 +138,12 @@ def _pictures(report: Report) -> dict[str, list[Picture]]:
     """Return the pictures of each part."""
     colours = colours_of([*report.rows, *report.references], report.base)
     found: dict[str, list[Picture]] = {}
-    for drawn in [*charts_by_id(report.charts).values(), *parity_charts(report.tables, report.base)]:
+    own = list(charts_by_id(report.charts).values())
+    approach = approach_charts(report.tables, list(report.rows), report.base)
+    for drawn in [*own, *parity_charts(report.tables, report.base), *approach]:
         first = next(iter(drawn.values()))
         charts = {**drawn, **reference_bars(first, report.references)}
-        found.setdefault(first.part, []).append(Picture(first.title, draw(charts, colours), first.caption))
+        found.setdefault(first.part, []).append(
+            Picture(first.title, draw(charts, {**dict.fromkeys(charts, BLUE), **colours}), first.caption)
+        )
     return found
