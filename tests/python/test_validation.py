@@ -18,6 +18,7 @@ from lammps_dpgen.cli.main import Session, app
 from lammps_dpgen.config import load_config
 from lammps_dpgen.config.validation import ValidationConfig
 from lammps_dpgen.errors import ConfigError
+from lammps_dpgen.validation.alloys import AlloysProperty, AlloysSettings
 from lammps_dpgen.validation.base import Chart, Piece, Result, Row, Series
 from lammps_dpgen.validation.bulk import BulkProperty, BulkSettings
 from lammps_dpgen.validation.charts import approach_charts, draw
@@ -321,6 +322,51 @@ def test_command(tmp_path: Path, validate: Callable[..., Any]) -> None:
     again = validate("--against", str(tmp_path / "out" / "validation.json"))
     assert "4 of 4 pieces are stored already" in again.stdout
     assert "all values are the same" in (tmp_path / "out" / "validation.html").read_text()
+
+
+class TestAlloys:
+    def settings(self, tmp_path: Path, **more: Any) -> AlloysSettings:
+        b2 = Atoms("AlMg", scaled_positions=[[0, 0, 0], [0.5, 0.5, 0.5]], cell=[3.38] * 3, pbc=True)
+        b2.write(tmp_path / "b2.vasp")
+        (tmp_path / "volumes.csv").write_text("name,volume\nb2,20.0\n")
+        files = (str(tmp_path / "b2.vasp"),)
+        return AlloysSettings(files=files, volumes=str(tmp_path / "volumes.csv"), **more)
+
+    def test_formation_energy_of_table_s9(self, tmp_path: Path, meam: Potential) -> None:
+        """mp-1038934 is MgAl in the structure B2: -0.032 eV/atom and 20.29 Å³/atom."""
+        part = AlloysProperty(self.settings(tmp_path), (AL, MG))
+        (piece,) = part.pieces()
+        energy, volume = part.findings({piece.name: Result(part.compute(meam, piece))}).rows
+        assert [round(energy.value or 0.0, 3), round(volume.value or 0.0, 2)] == [-0.032, 20.29]
+        assert (energy.subject, energy.quantity, energy.note) == ("b2", "E_f", "")
+
+    def test_further_properties(self, tmp_path: Path, meam: Potential) -> None:
+        more = {"elastic": {}, "vacancies": {"repeat": [2, 2, 2], "cell": "fixed"}}
+        surfaces = {"surfaces": {"relax": False, "miller": [[1, 1, 0]], "thickness": 8, "vacuum": 8}}
+        part = AlloysProperty(self.settings(tmp_path, **more, **surfaces), (AL, MG))
+        worker = AlloysProperty(self.settings(tmp_path, **more, **surfaces), ())
+        results = {piece.name: Result(worker.compute(meam, piece)) for piece in part.pieces()}
+        parts = {row.part for row in part.findings(results).rows}
+        assert parts == {"Alloys", "Alloys: elastic constants", "Alloys: vacancies", "Alloys: surfaces"}
+        values = [one.value for one in part.findings(results).rows]
+        assert all(value is not None and np.isfinite(value) for value in values)
+
+    def test_where_the_files_lie_does_not_count(self, tmp_path: Path) -> None:
+        settings = self.settings(tmp_path)
+        assert settings.hash() == settings.model_copy(update={"files": ("/elsewhere/b2.vasp",)}).hash()
+        assert settings.hash() != settings.model_copy(update={"relax": "iso"}).hash()
+
+
+def test_labeler_as_a_potential_gives_what_lammps_gives(tmp_path: Path) -> None:
+    """ASE's optimisers on labels, and LAMMPS' own minimiser, find the same crystal."""
+    eam = {"pair_style": "eam/alloy", "pair_coeff": ["* * Al_zhou.eam.alloy Al"], "elements": ["Al"]}
+    labels = make_potential("labels", {"labeler": {"name": "lammps", "settings": eam}}, tmp_path)
+    plain = make_potential("plain", eam)
+    start = bulk("Al", "hcp", a=2.85, c=4.8)
+    one, other = (potential.relax(start, ("iso", "aniso"), stress=1e-3) for potential in (labels, plain))
+    assert one.energy == pytest.approx(other.energy, abs=1e-6)
+    assert one.atoms.cell.cellpar() == pytest.approx(other.atoms.cell.cellpar(), rel=1e-4)
+    assert labels.identity != plain.identity
 
 
 class TestGenerations:

@@ -11,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from lammps_dpgen.report.pictures.style import GREY, MODEL_COLOURS, SETTINGS, canvas, data_uri, density
 from lammps_dpgen.validation.base import Chart, Series
@@ -180,7 +181,10 @@ def _lines(charts: Mapping[str, Chart], colours: Mapping[str, str]) -> Figure:
                 axes.errorbar(series.x, y, yerr=series.error, capsize=2, **look)
             else:
                 axes.plot(series.x, y, **look)
-    _axes_words(axes, next(iter(charts.values())))
+    first = next(iter(charts.values()))
+    _axes_words(axes, first)
+    if not first.ticks and all(isinstance(x, int) for series in first.series for x in series.x):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if axes.get_legend_handles_labels()[1]:
         axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
