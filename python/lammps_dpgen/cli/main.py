@@ -384,7 +384,9 @@ def doctor(
 
 @app.command()
 def schema(
-    which: Annotated[Literal["campaign", "learn", "bootstrap"], typer.Argument(help="Which configuration file.")],
+    which: Annotated[
+        Literal["campaign", "learn", "bootstrap", "validation"], typer.Argument(help="Which configuration file.")
+    ],
 ) -> None:
     """Print the JSON schema of a configuration file, for editors."""
     from lammps_dpgen.cli.schema import print_schema
