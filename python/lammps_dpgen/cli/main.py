@@ -353,7 +353,7 @@ def kernel_test(
     models: Annotated[list[Path], typer.Argument(help="Model files, uncompressed.")],
     frames: Annotated[Path, typer.Option("--input", "-i", help="File that ASE reads, or a deepmd/npy folder.")],
 ) -> None:
-    """The native kernel beside DeePMD-kit on your models and frames; also converts the models for it."""
+    """Compare the native kernel with DeePMD-kit on your models and frames, and convert the models for it."""
     from lammps_dpgen.cli.kernel_test import run_kernel_test
 
     raise typer.Exit(run_kernel_test(models, frames))
