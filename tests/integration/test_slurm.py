@@ -40,8 +40,8 @@ from lammps_dpgen.execution.cluster import ClusterExecutor
 from lammps_dpgen.execution.sites import Site
 from lammps_dpgen.store.ledger import Ledger
 
-# Optional: a machine may be unable to run the daemons of Slurm, such as a container without its rights. Programs that are
-# missing are a failure in CI all the same.
+# Optional: a machine may be unable to run the daemons of Slurm, such as a container without rights. Missing programs
+# are a failure in CI all the same.
 pytestmark = [pytest.mark.slurm, pytest.mark.optional]
 LIMIT = 90.0
 #: A pool of this cluster; what makes a test wait is short.
