@@ -18,6 +18,7 @@ from lammps_dpgen.cli.main import Session, app
 from lammps_dpgen.config import load_config
 from lammps_dpgen.config.validation import ValidationConfig
 from lammps_dpgen.errors import ConfigError
+from lammps_dpgen.structures.materials_project import MaterialsProjectSettings
 from lammps_dpgen.validation.alloys import AlloysProperty, AlloysSettings
 from lammps_dpgen.validation.base import Chart, Piece, Result, Row, Series
 from lammps_dpgen.validation.bulk import BulkProperty, BulkSettings
@@ -350,6 +351,20 @@ class TestAlloys:
         assert parts == {"Alloys", "Alloys: elastic constants", "Alloys: vacancies", "Alloys: surfaces"}
         values = [one.value for one in part.findings(results).rows]
         assert all(value is not None and np.isfinite(value) for value in values)
+
+    def test_of_the_materials_project(self, tmp_path: Path) -> None:
+        """A stored answer stands for the server."""
+        recorded = json.loads((Path(__file__).parents[1] / "data/materials_project/al_mg.json").read_text())
+        question = MaterialsProjectSettings(system=("Al", "Mg")).criteria()
+        store = tmp_path / "answer.json"
+        store.write_text(json.dumps({"question": question, "data": recorded["data"]}))
+        settings = AlloysSettings(materials_project={"system": "Al-Mg", "store": str(store)})
+        names = [piece.name for piece in AlloysProperty(settings, (AL, MG)).pieces()]
+        assert names == ["energy of mp-134", "energy of mp-153", "energy of mp-1038916"]
+
+    def test_no_structures(self) -> None:
+        with pytest.raises(ValueError, match="give files, or materials_project"):
+            AlloysSettings()
 
     def test_where_the_files_lie_does_not_count(self, tmp_path: Path) -> None:
         settings = self.settings(tmp_path)

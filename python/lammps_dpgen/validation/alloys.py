@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import Field
+from ase import Atoms
+from pydantic import Field, model_validator
+from typing_extensions import Self
 
 from lammps_dpgen.errors import ConfigError
-from lammps_dpgen.structures.base import ConfigFile
+from lammps_dpgen.structures.base import ConfigFile, family
+from lammps_dpgen.structures.materials_project import MaterialsProjectGenerator, MaterialsProjectSettings
+from lammps_dpgen.structures.variation import Perturbation
 from lammps_dpgen.validation.base import Findings, Piece, Property, PropertySettings, Result, Row
 from lammps_dpgen.validation.bulk import RELAXATION_WORDS
 from lammps_dpgen.validation.crystal import Crystal, Relaxation
@@ -42,7 +46,12 @@ class AlloysSettings(PropertySettings):
     """
 
     files: tuple[ConfigFile, ...] = Field(
-        min_length=1, description="Structure files that ASE reads, or folders of them; the file's stem is the name."
+        default=(), description="Structure files that ASE reads, or folders of them; the file's stem is the name."
+    )
+    materials_project: MaterialsProjectSettings | None = Field(
+        default=None,
+        description="Structures of the Materials Project, with the settings of the generator of that name, such as "
+        "{system: Al-Mg, store: al-mg.json}; the id is the name.",
     )
     volumes: ConfigFile | None = Field(
         default=None,
@@ -55,9 +64,15 @@ class AlloysSettings(PropertySettings):
         default=None, description="Surfaces too; {relax: false, max_index: 1} as in the paper."
     )
 
+    @model_validator(mode="after")
+    def _has_structures(self) -> Self:
+        if not self.files and self.materials_project is None:
+            raise ValueError("no structures; give files, or materials_project")
+        return self
+
     def hash(self) -> str:
-        """SHA-256 of what decides a result; files count in the pieces, by their content."""
-        return self.model_copy(update={"files": ("",), "volumes": None})._own_hash()
+        """SHA-256 of what decides a result; structures count in the pieces, by what they are."""
+        return self.model_copy(update={"files": (), "volumes": None, "materials_project": None})._own_hash()
 
     def _own_hash(self) -> str:
         return super().hash()
@@ -97,7 +112,12 @@ class AlloysProperty:
         """Return the structures, read once."""
         if self._alloys is None:
             volumes = _volumes(self._settings.volumes)
-            self._alloys = [_alloy(path, volumes, self._settings.relax) for path in _files(self._settings.files)]
+            cells = [(path.stem, read_cell(path)) for path in _files(self._settings.files)]
+            if self._settings.materials_project is not None:
+                cells += _fetched(self._settings.materials_project)
+            self._alloys = [
+                Crystal(name, _scaled(name, atoms, volumes), "", self._settings.relax) for name, atoms in cells
+            ]
             names = [alloy.name for alloy in self._alloys]
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
@@ -180,12 +200,27 @@ def _files(names: Sequence[str]) -> list[Path]:
     return found
 
 
-def _alloy(path: Path, volumes: Mapping[str, float], relax: Any) -> Crystal:
-    atoms = read_cell(path)
-    if path.stem in volumes:
-        factor = float(np.cbrt(volumes[path.stem] * len(atoms) / atoms.get_volume()))
-        atoms.set_cell(atoms.cell.array * factor, scale_atoms=True)
-    return Crystal(path.stem, atoms, "", relax)
+def _fetched(settings: MaterialsProjectSettings) -> list[tuple[str, Atoms]]:
+    """Return the unperturbed structures of the Materials Project, by id.
+
+    Raises
+    ------
+    StructureError
+        There is no answer, or none that can be used.
+    """
+    plain = settings.model_copy(update={"scale": (1.0,), "perturb": Perturbation(), "number": 1})
+    frames = MaterialsProjectGenerator(plain).generate(np.random.default_rng(0))
+    # The generator names them by id and formula.
+    return [(family(frame).rpartition("-")[0], frame.to_ase()) for frame in frames]
+
+
+def _scaled(name: str, atoms: Atoms, volumes: Mapping[str, float]) -> Atoms:
+    """Return the atoms at the volume that is given for them, if any."""
+    plain = Atoms(atoms.get_chemical_symbols(), positions=atoms.positions, cell=atoms.cell, pbc=True)
+    if name in volumes:
+        factor = float(np.cbrt(volumes[name] * len(plain) / plain.get_volume()))
+        plain.set_cell(plain.cell.array * factor, scale_atoms=True)
+    return plain
 
 
 def _volumes(path: str | None) -> dict[str, float]:
