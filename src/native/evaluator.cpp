@@ -11,11 +11,11 @@ namespace {
 
 constexpr int block_size = 32;    // atoms whose matrices are multiplied together
 
-/// DeePMD's choice: what the pair gives to the virial is the neighbour's.
+/// DeePMD's choice: what the pair gives to the virial is the neighbour's, and its rows are the components of the force.
 void add_pair_virial(const double *delta, const double *force, double weight, double *virial)
 {
   for (int a = 0; a < 3; ++a)
-    for (int b = 0; b < 3; ++b) virial[3 * a + b] += weight * delta[a] * force[b];
+    for (int b = 0; b < 3; ++b) virial[3 * a + b] += weight * force[a] * delta[b];
 }
 
 /// Atoms of one type whose matrices are multiplied together.
