@@ -421,7 +421,7 @@ class TestBadInput:
             ("property: bulk", "property: bulc", "did you mean 'bulk'"),
             ("{property: bulk}", "{property: bulk, crystals: [Y]}", "none of the crystals is named 'Y'"),
             ("elements: [Al]}", "elements: [Al], models: [a.pb]}", "give one of models"),
-            ("normal:", "nomal:", "nomal"),
+            ("normal:", "normals:", "normals"),
         ],
     )
     def test_configuration(self, tmp_path: Path, old: str, new: str, told: str) -> None:

@@ -1,4 +1,4 @@
-"""A LAMMPS pair style as a potential: statics and relaxations by LAMMPS itself, in this process."""
+"""A LAMMPS pair style as a potential: energies and relaxations by LAMMPS itself, in this process."""
 
 from __future__ import annotations
 
