@@ -51,6 +51,10 @@ std::unique_ptr<Ensemble> load_deep_potentials(const std::vector<std::string> &p
   if (own) {
     if (own->type_map() != reference->type_map()) reason = "the converted models have another type map";
     else reason = native::judge(native::compare_on_test_frame(*own, *reference), options.precision);
+    if (!reason.empty() && own->type_map() == reference->type_map()) {
+      own = std::make_unique<native::NativeEnsemble>(paths, options.precision, false);
+      reason = native::judge(native::compare_on_test_frame(*own, *reference), options.precision);
+    }
     if (reason.empty()) return own;
     if (options.kernel == Kernel::native) throw ModelError("the native kernel cannot be used: " + reason);
   }

@@ -76,6 +76,9 @@ class Ensemble : public std::enable_shared_from_this<Ensemble> {
   /// How many threads evaluate() and its kin may use, 1 at first; DeePMD-kit goes by its own environment variables.
   virtual void set_threads(int n_threads) { static_cast<void>(n_threads); }
 
+  /// True if all models together cost hardly more than one, so that leaving one out is not worth it.
+  virtual bool evaluates_together() const { return false; }
+
   /// Which code evaluates the models and why, for the log: one line without line end.
   virtual std::string kernel() const = 0;
 

@@ -192,6 +192,12 @@ std::vector<double> samples_of(const Model &model, int centre, const SplineGrid 
   return samples;
 }
 
+// What an atom costs from the grid to the second layer of the fitting net.
+double multiplications(int row, int width, const ProductRows &products, int n_out)
+{
+  return 4.0 * row * padded<double>(width) + static_cast<double>(products.size()) * n_out;
+}
+
 template <typename Real> void compile_reduced(const Model &model, int centre, const SplineGrid &grid,
                                               const std::vector<double> &splines, double tolerance,
                                               CompiledCentre<Real> &compiled)
@@ -200,7 +206,8 @@ template <typename Real> void compile_reduced(const Model &model, int centre, co
   const int width = model.width(), axis = model.axis, row = static_cast<int>(splines.size()) / width;
   const LowRank low = find_low_rank(samples_of(model, centre, grid), width, tolerance);
   const ProductRows products{low.rank, padded<double>(low.rank), true};
-  if (products.size() > 0.85 * compiled.full.products.size()) return;
+  const double full = multiplications(row, width, compiled.full.products, first.n_out);
+  if (multiplications(row, low.rank, products, first.n_out) > 0.95 * full) return;
   CompiledForm<Real> &form = compiled.reduced;
   form.width = low.rank;
   form.products = products;

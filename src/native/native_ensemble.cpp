@@ -13,8 +13,8 @@ namespace dpgen::native {
 namespace {
 
 // Relative error of the splines' values and slopes, and of the directions that channels are reduced to. What it changes
-// in forces stays below 1e-9 and some 1e-6 eV/Å.
-constexpr double tolerance_double = 1e-9, tolerance_single = 1e-6;
+// in forces stays below 1e-8 and some 1e-6 eV/Å.
+constexpr double tolerance_double = 1e-8, tolerance_single = 1e-6;
 constexpr double rank_tolerance_double = 1e-9, rank_tolerance_single = 1e-6;
 
 Model converted(const std::string &path, const std::string &hash)
@@ -44,7 +44,7 @@ std::vector<Prediction *> pointers(std::vector<Prediction> &predictions)
 
 }    // namespace
 
-NativeEnsemble::NativeEnsemble(const std::vector<std::string> &paths, Precision precision) :
+NativeEnsemble::NativeEnsemble(const std::vector<std::string> &paths, Precision precision, bool reduced) :
     Ensemble(paths), precision_(precision)
 {
   std::vector<Model> models;
@@ -53,7 +53,9 @@ NativeEnsemble::NativeEnsemble(const std::vector<std::string> &paths, Precision 
   type_map_ = models.front().type_map;
   const bool fp64 = precision == Precision::fp64;
   evaluator_ = make_evaluator(models, precision, fp64 ? tolerance_double : tolerance_single,
-                              fp64 ? rank_tolerance_double : rank_tolerance_single);
+                              !reduced   ? 0.0
+                                  : fp64 ? rank_tolerance_double
+                                         : rank_tolerance_single);
 }
 
 NativeEnsemble::~NativeEnsemble() = default;

@@ -11,8 +11,9 @@ class Evaluator;
 class NativeEnsemble : public Ensemble {
  public:
   /// Takes the models' weights from the cache of converted models. Throws ModelError where one is not there, the models
-  /// differ in more than their weights, or use something that the kernel does not cover.
-  NativeEnsemble(const std::vector<std::string> &paths, Precision precision);
+  /// differ in more than their weights, or use something that the kernel does not cover. Without `reduced`, wide
+  /// embedding nets keep all their channels, which is exact and slower.
+  NativeEnsemble(const std::vector<std::string> &paths, Precision precision, bool reduced = true);
   ~NativeEnsemble() override;
 
   int n_models() const override { return static_cast<int>(paths_.size()); }
@@ -27,6 +28,7 @@ class NativeEnsemble : public Ensemble {
   void evaluate_frame_all(int n_models, int n_atoms, const double *positions, const int *types, const double *cell,
                           std::vector<Prediction> &out) override;
   void set_threads(int n_threads) override;
+  bool evaluates_together() const override { return true; }
   std::string kernel() const override;
   Precision precision() const { return precision_; }
 

@@ -93,7 +93,7 @@ def test_agrees_with_deepmd_kit(trained: tuple[Ensemble, list[Path]], precision:
     found = compare(native, reference, [*held_out(paths[0].parent), *frames_for(reference.type_map)])
     assert found.passes(precision), found
     if precision == "double":
-        assert found.force < 1e-8
+        assert found.force < 5e-8
 
 
 @pytest.mark.parametrize("name", list(MODELS))
