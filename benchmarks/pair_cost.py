@@ -70,7 +70,7 @@ def input_of(style: str, atoms: int, task: dict[str, Any]) -> str:
     fix = ""
     if style in ("watched", "on_top"):
         # A window that no frame reaches: storing frames is not what is compared, DeePMD-kit does not do it.
-        options = f"types {elements} trust 100 200 stop never out_file {style}.out frames none"
+        options = f"types {elements} trust 100 200 stop never out_file {style}.out frames none kernel {task['kernel']}"
         fix = f"fix dp all dpgen 1 {' '.join(models)} {options}"
     nx, ny, nz = CELLS[atoms]
     n_types = len(task["elements"])

@@ -57,6 +57,7 @@ void EnsembleRunner::replace(std::shared_ptr<dpgen::Ensemble> ensemble)
 {
   map_types(*ensemble);
   ensemble_ = std::move(ensemble);
+  ensemble_->set_threads(comm->nthreads);    // package omp, or OMP_NUM_THREADS
   predictions_.assign(ensemble_->n_models(), {});
   forget();
 }

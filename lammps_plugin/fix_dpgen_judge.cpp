@@ -25,7 +25,7 @@ void FixDpgen::evaluate(bool at_setup)
     fail_together(evaluate_own(at_setup));
     if (at_setup && s.captured) {
       compare_driver();
-      s.reuses = s.driver.are_model_1() && !s.respa && only_pair_forces();
+      s.reuses = s.driver.are_model_1() && !s.respa && only_pair_forces() && !s.runner->ensemble().evaluates_together();
     }
   }
   if (look_step()) s.runner->sum_ghost_forces(this);

@@ -19,11 +19,15 @@ std::shared_ptr<dpgen::Ensemble> FixDpgen::open_models() const
 {
   const State &s = *state_;
   const LearnSession *session = LearnSession::find(lmp);
-  auto lent = session && session->fix_id() == id ? session->lent_models() : nullptr;
+  const bool any_kernel = s.options.kernel == dpgen::Kernel::deepmd;
+  auto lent = any_kernel && session && session->fix_id() == id ? session->lent_models() : nullptr;
   for (const PairDpgen *pair : PairDpgen::all_in(lmp))
     if (pair->runner() && pair->runner()->shared_ensemble() == lent) lent.reset();
   if (lent && have_content(*lent, s.options.models)) return lent;
-  return dpgen::load_ensemble(s.options.models, {s.device, {}});
+  dpgen::EnsembleOptions options;
+  options.device = s.device;
+  options.kernel = s.options.kernel;
+  return dpgen::load_ensemble(s.options.models, options);
 }
 
 /* ----------------------------------------------------------------------

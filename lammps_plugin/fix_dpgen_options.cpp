@@ -14,7 +14,7 @@ using dpgen::InputError;
 
 const std::set<std::string> keywords = {"types",    "trust",  "vtrust", "relative",   "relative_v",
                                         "out_file", "atomic", "frames", "max_frames", "min_gap",
-                                        "stop",     "stride", "budget"};
+                                        "stop",     "stride", "budget", "kernel"};
 
 void need(int narg, int n, const char *keyword)
 {
@@ -58,6 +58,14 @@ bool yes(const char *keyword, const std::string &text)
   if (text == "yes" || text == "on" || text == "true") return true;
   if (text == "no" || text == "off" || text == "false") return false;
   throw InputError(std::string("keyword ") + keyword + ": '" + text + "' is neither yes nor no");
+}
+
+dpgen::Kernel kernel_named(const std::string &text)
+{
+  if (text == "auto") return dpgen::Kernel::automatic;
+  if (text == "native") return dpgen::Kernel::native;
+  if (text == "deepmd") return dpgen::Kernel::deepmd;
+  throw InputError("keyword kernel: '" + text + "' is none of auto, native, deepmd");
 }
 
 }    // namespace
@@ -140,7 +148,8 @@ int FixDpgenOptions::parse_keyword(int narg, char **arg, int n_types)
   }
   if (keywords.count(keyword) == 0) return 0;
   need(narg, 1, key);
-  if (keyword == "relative") relative = not_negative(key, arg[1]);
+  if (keyword == "kernel") kernel = kernel_named(arg[1]);
+  else if (keyword == "relative") relative = not_negative(key, arg[1]);
   else if (keyword == "relative_v") relative_v = not_negative(key, arg[1]);
   else if (keyword == "budget") {
     budget = real(key, arg[1]);

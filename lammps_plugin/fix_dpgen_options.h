@@ -2,6 +2,7 @@
 #ifndef DPGEN_FIX_DPGEN_OPTIONS_H
 #define DPGEN_FIX_DPGEN_OPTIONS_H
 
+#include "ensemble.h"
 #include "trust_window.h"
 
 #include <string>
@@ -25,6 +26,7 @@ struct FixDpgenOptions {
   int min_gap = 0;
   Stop stop = Stop::failed;
   int stop_candidates = 0;
+  dpgen::Kernel kernel = dpgen::Kernel::deepmd;
   bool adaptive = false;    ///< look rarely where the deviation is far below the window
   double budget = 0.1;      ///< share of the run's time that looks of an adaptive stride may take
 

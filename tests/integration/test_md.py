@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
-from learning_runs import ATOMS, N_MODELS, N_STRUCTURES, NVT, PAIR, Work, assert_intact, fix
+from learning_runs import ATOMS, MODELS, N_MODELS, N_STRUCTURES, NVT, PAIR, Work, assert_intact, fix
 
 from lammps_dpgen.ensemble import Ensemble
 
@@ -93,6 +93,14 @@ pair_coeff * * zbl 13 13
     assert assert_intact(work) >= 1
     assert work.last("swap")["force_jump_max"] > 1e-3
     assert work.last("end")["step"] == 25
+
+
+def test_pair_style_dpgen_is_swapped_in_place(work: Work) -> None:
+    pair = f"pair_style dpgen {MODELS}\npair_coeff * * Al\n"
+    work.md(ATOMS + pair + fix("trust 0.2 5.0 stop candidates 4") + NVT.format(t=900) + "run 25\n")
+    assert assert_intact(work) >= 1
+    assert work.last("swap")["force_jump_max"] > 1e-3
+    assert work.last("end")["reason"] == "end of script"
 
 
 def test_script_with_clear(work: Work) -> None:

@@ -72,6 +72,7 @@ CASES: dict[str, tuple[str, int, str, str, str]] = {
     "stop never reached": (METAL, 1, LJ, f"all dpgen 1 {AB} types Al stop candidates 9 max_frames 5", ""),
     "stride": (METAL, 1, LJ, f"all dpgen 1 {AB} types Al stride sometimes", ""),
     "budget": (METAL, 1, LJ, f"all dpgen 1 {AB} types Al stride adaptive budget 2", ""),
+    "kernel": (METAL, 1, LJ, f"all dpgen 1 {AB} types Al kernel fast", ""),
     "units lj": ("units lj", 1, LJ, f"all dpgen 1 {AB} types Al", ""),
     "2d": (METAL + "\ndimension 2\nlattice sq 4.2", 1, "", f"all dpgen 1 {AB} types Al", ""),
     "group with vtrust": (METAL, 1, LJ, f"some dpgen 1 {AB} types Al vtrust 0.1 0.2", ""),

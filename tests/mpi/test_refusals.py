@@ -36,6 +36,7 @@ SAYS = {
     "stop never reached": ("stop candidates 9", "max_frames 5"),
     "stride": ("'sometimes' is neither fixed nor adaptive",),
     "budget": ("'2'", "above 0 and up to 1"),
+    "kernel": ("'fast'", "auto, native, deepmd"),
     "units lj": ("units lj", "metal or real"),
     "2d": ("dimension 2",),
     "group with vtrust": ("'some'", "vtrust"),
