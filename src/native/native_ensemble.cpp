@@ -15,7 +15,7 @@ namespace {
 // Relative error of the splines' values and slopes, and of the directions that channels are reduced to. What it changes
 // in forces stays below 1e-8 and some 1e-6 eV/Å.
 constexpr double tolerance_double = 1e-8, tolerance_single = 1e-6;
-constexpr double rank_tolerance_double = 1e-9, rank_tolerance_single = 1e-6;
+constexpr double rank_tolerance_double = 1e-9, rank_tolerance_single = 2e-8;
 
 Model converted(const std::string &path, const std::string &hash)
 {
