@@ -15,6 +15,7 @@ from ledger_records import labelled, make_frame
 
 from lammps_dpgen.errors import StoreError
 from lammps_dpgen.store.ledger import Ledger
+from lammps_dpgen.store.schema import SCHEMA_VERSION
 
 
 @pytest.fixture
@@ -48,8 +49,9 @@ def test_a_reader_makes_no_file(path: Path) -> None:
 def test_a_newer_schema(path: Path, config_hash: str | None) -> None:
     Ledger.open(path, config_hash="c").close()
     with sqlite3.connect(path) as database:
-        database.execute("UPDATE meta SET value = '3' WHERE key = 'schema_version'")
-    with pytest.raises(StoreError, match=r"has schema version 3.*use the program that made the run, or a newer one"):
+        database.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", (str(SCHEMA_VERSION + 1),))
+    told = rf"has schema version {SCHEMA_VERSION + 1}.*use the program that made the run, or a newer one"
+    with pytest.raises(StoreError, match=told):
         Ledger.open(path, config_hash=config_hash)
 
 
