@@ -107,7 +107,14 @@ def test_a_walker_is_seen_through_a_trajectory(monkeypatch: pytest.MonkeyPatch) 
     now[0] = 20.0
     assert roster.left(1, {"md": 9.0, "deviation": 1.0, "start": 2.0}) == 5
     roster.is_free(1)
-    assert roster.seconds()[1] == {"md": 9.0, "deviation": 1.0, "start": 2.0, "pause": 0.0, "waiting": 4.0, "learning": 4.0}
+    assert roster.seconds()[1] == {
+        "md": 9.0,
+        "deviation": 1.0,
+        "start": 2.0,
+        "pause": 0.0,
+        "waiting": 4.0,
+        "learning": 4.0,
+    }
     assert not roster.all_gone
     for walker in (0, 1):
         roster.gone(walker)
