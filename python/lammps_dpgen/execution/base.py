@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
+
+from lammps_dpgen.errors import ExecutionError
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,22 @@ class Outcome:
     attempts: int = 1
     seconds: float = 0.0
     log: Path | None = field(default=None)
+
+
+def check_task(task: Task, executor: str, open_ids: Collection[str], *, closed: bool) -> None:
+    """Refuse a task that an executor of this name, with these open tasks, cannot take.
+
+    Raises
+    ------
+    ExecutionError
+        The executor is closed, the id is that of an open task, or the service is no import path.
+    """
+    if closed:
+        raise ExecutionError(f"executor '{executor}' is closed; task {task.id} cannot be queued")
+    if task.id in open_ids:
+        raise ExecutionError(f"a task with id {task.id} is open already; each open task needs an id of its own")
+    if task.service.count(":") != 1:
+        raise ExecutionError(f"task {task.id}: service is '{task.service}', expected 'package.module:Class'")
 
 
 class Executor(Protocol):

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from lammps_dpgen.errors import ExecutionError
-from lammps_dpgen.execution.base import Outcome, Task
+from lammps_dpgen.execution.base import Outcome, Task, check_task
 from lammps_dpgen.execution.box import Result, TaskBox
 from lammps_dpgen.execution.environment import clean_environment
 from lammps_dpgen.execution.local import LOG_NAME
@@ -93,12 +93,7 @@ class ClusterExecutor:
         ExecutionError
             The executor is closed, the id is that of an open task, or settings or payload are no plain data.
         """
-        if self._closed:
-            raise ExecutionError(f"executor '{self._name}' is closed; task {task.id} cannot be queued")
-        if task.id in self._ids:
-            raise ExecutionError(f"a task with id {task.id} is open already; each open task needs an id of its own")
-        if task.service.count(":") != 1:
-            raise ExecutionError(f"task {task.id}: service is '{task.service}', expected 'package.module:Class'")
+        check_task(task, self._name, self._ids, closed=self._closed)
         key = _key(task)
         self._box.create()
         done, earlier = self._box.result(key), self._box.request(key)
