@@ -372,18 +372,6 @@ class TestAlloys:
         assert settings.hash() != settings.model_copy(update={"relax": "iso"}).hash()
 
 
-def test_labeler_as_a_potential_gives_what_lammps_gives(tmp_path: Path) -> None:
-    """ASE's optimisers on labels, and LAMMPS' own minimiser, find the same crystal."""
-    eam = {"pair_style": "eam/alloy", "pair_coeff": ["* * Al_zhou.eam.alloy Al"], "elements": ["Al"]}
-    labels = make_potential("labels", {"labeler": {"name": "lammps", "settings": eam}}, tmp_path)
-    plain = make_potential("plain", eam)
-    start = bulk("Al", "hcp", a=2.85, c=4.8)
-    one, other = (potential.relax(start, ("iso", "aniso"), stress=1e-3) for potential in (labels, plain))
-    assert one.energy == pytest.approx(other.energy, abs=1e-6)
-    assert one.atoms.cell.cellpar() == pytest.approx(other.atoms.cell.cellpar(), rel=1e-4)
-    assert labels.identity != plain.identity
-
-
 class TestGenerations:
     def test_each_is_a_potential(self, tmp_path: Path) -> None:
         for number in range(3):

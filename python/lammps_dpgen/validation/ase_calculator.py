@@ -27,12 +27,13 @@ class PotentialCalculator(Calculator):  # type: ignore[misc]
         properties: Sequence[str] = ("energy",),
         system_changes: Sequence[str] = all_changes,
     ) -> None:
-        """Compute everything, whatever is asked for."""
+        """Compute everything, whatever is asked for; a stress that is asked for must be there (UnsuitableError)."""
         super().calculate(atoms, properties, system_changes)
         found = self._potential.static(self.atoms)
         self.results: dict[str, Any] = {
             "energy": found.energy,
             "free_energy": found.energy,
             "forces": found.forces,
-            "stress": full_3x3_to_voigt_6_stress(found.stress),
         }
+        if found.known_stress is not None or "stress" in properties:
+            self.results["stress"] = full_3x3_to_voigt_6_stress(found.stress)

@@ -174,11 +174,12 @@ class _Judge:
         if self._ensemble is not None:
             predicted = self._ensemble.predict(frame)
             spread: float | None = deviation(predicted).max_f
-            energy, forces, virial = float(predicted.energies[0]), predicted.forces[0], predicted.virials[0]
+            energy, forces = float(predicted.energies[0]), predicted.forces[0]
+            virial: FloatArray | None = predicted.virials[0]
         else:
             static = self._potential.static(frame.to_ase())
             spread, energy, forces = None, static.energy, static.forces
-            virial = -static.stress * frame.volume
+            virial = None if static.known_stress is None else -static.known_stress * frame.volume
         if not (np.isfinite(energy) and np.isfinite(forces).all()):
             raise NotFiniteError(f"{place}: the potential gave numbers that are not finite")
         return energy, forces, virial if all(frame.pbc) else None, spread

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from ase import Atoms
 from pydantic import Field
 
 from lammps_dpgen.frame import FloatArray
-from lammps_dpgen.validation.base import PropertySettings
+from lammps_dpgen.validation.base import PropertySettings, Result, Row
 from lammps_dpgen.validation.crystal import Crystal
 from lammps_dpgen.validation.crystals import reference_phases
 from lammps_dpgen.validation.failures import UnstableError
@@ -119,10 +119,61 @@ def chemical_potential(potential: Potential, element: str, bulk: Static, referen
     return potential.crystal(Crystal.from_json(references[element])).energy_per_atom
 
 
+def defect_payload(
+    crystal: Crystal, cell: Crystal, element: str, settings: DefectSettings, crystals: Sequence[Crystal]
+) -> dict[str, Any]:
+    """Return what every piece of a point defect says: cell, supercell, relaxation, and what `element` costs.
+
+    Parameters
+    ----------
+    cell
+        The crystal in the cell that is repeated; see :func:`defect_crystal`.
+    element
+        Of the atom that is taken out or put in.
+
+    Raises
+    ------
+    ConfigError
+        The element has no reference phase.
+    """
+    return {
+        "crystal": cell.to_json(),
+        "repeat": list(repeats(cell, settings)),
+        "stages": list(freedoms(crystal, settings)),
+        "references": reference_crystals(crystal, [element], crystals),
+    }
+
+
+@dataclass(frozen=True)
+class RelaxedDefect:
+    """A point defect before and after its relaxation, with its formation energy in eV."""
+
+    energy: float
+    before: Atoms
+    after: Atoms
+
+
 def relaxed_defect(
-    potential: Potential, defect: Atoms, center: FloatArray, stages: tuple[CellFreedom, ...], force: float
-) -> Static:
-    """Relax a supercell with a defect at `center` (``[3]`` Å).
+    potential: Potential,
+    given: Mapping[str, Any],
+    element: str,
+    gained: int,
+    make: Callable[[Atoms, Atoms], tuple[Atoms, FloatArray]],
+    force: float,
+) -> RelaxedDefect:
+    """Relax a supercell with a defect; its energy is E(supercell with the defect) - E(supercell) - gained mu.
+
+    Parameters
+    ----------
+    given
+        Payload of the piece; see :func:`defect_payload`.
+    gained
+        Atoms of `element` that the supercell has gained: 1, or -1.
+    make
+        Given the relaxed cell and the perfect supercell, returns the supercell with the defect and where it is
+        (``[3]`` Å).
+    force
+        Largest force in eV/Å that may be left.
 
     Raises
     ------
@@ -131,11 +182,24 @@ def relaxed_defect(
     NotConvergedError, CollapsedError, NotFiniteError, PairStyleError
         Why there is no minimum.
     """
-    relaxed = potential.relax(defect, stages, force=force)
+    bulk = potential.crystal(Crystal.from_json(given["crystal"]))
+    host = bulk.atoms.repeat(given["repeat"])
+    defect, center = make(bulk.atoms, host)
+    relaxed = potential.relax(defect, tuple(given["stages"]), force=force)
     change = host_decay(defect, relaxed.atoms, center, DEFECT_RADIUS)
     if change:
         raise UnstableError(change)
-    return relaxed
+    mu = chemical_potential(potential, element, bulk, given["references"])
+    energy = relaxed.energy - bulk.energy_per_atom * len(host) - gained * mu
+    return RelaxedDefect(energy, defect, relaxed.atoms)
+
+
+def defect_row(row: Row, given: Mapping[str, Any], result: Result) -> Row:
+    """Return the row with the formation energy and its definition, or with the cause why there is none."""
+    if result.value is None:
+        return replace(row, failure=result.failure)
+    told = definition(tuple(given["repeat"]), result.value["n_atoms"], tuple(given["stages"]))
+    return replace(row, value=result.value["energy"], definition=told)
 
 
 def definition(copies: tuple[int, int, int], n_atoms: int, stages: tuple[CellFreedom, ...]) -> str:

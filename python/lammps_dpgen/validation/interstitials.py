@@ -11,17 +11,15 @@ from ase import Atoms
 from pydantic import Field
 
 from lammps_dpgen.errors import ConfigError
+from lammps_dpgen.frame import FloatArray
 from lammps_dpgen.validation.base import Findings, Piece, PropertySettings, Result, Row
 from lammps_dpgen.validation.crystal import Crystal
 from lammps_dpgen.validation.defects import (
     DefectSettings,
-    chemical_potential,
     defect_crystal,
-    definition,
-    freedoms,
-    reference_crystals,
+    defect_payload,
+    defect_row,
     relaxed_defect,
-    repeats,
 )
 from lammps_dpgen.validation.interstitial_sites import InterstitialSite, interstitial_sites, more_sites, named_site
 from lammps_dpgen.validation.potential import Potential
@@ -105,12 +103,9 @@ class InterstitialsProperty:
                 name = f"{crystal.name} {site.name}" + (f" {element}" if len(elements) > 1 else "")
                 foreign = crystal.elements != (element,)
                 payload = {
-                    "crystal": cell.to_json(),
-                    "repeat": list(repeats(cell, self._settings)),
+                    **defect_payload(crystal, cell, element, self._settings, self._crystals),
                     "fractional": list(site.fractional),
                     "element": element,
-                    "stages": list(freedoms(crystal, self._settings)),
-                    "references": reference_crystals(cell, [element], self._crystals),
                     "quantity": f"E_if_{site.name}",
                     "subject": f"{crystal.name} {element}" if foreign else crystal.name,
                     "note": site.words,
@@ -142,21 +137,18 @@ class InterstitialsProperty:
     def compute(self, potential: Potential, piece: Piece) -> dict[str, Any]:
         """Compute the formation energy of one interstitial."""
         given = piece.payload
-        bulk = potential.crystal(Crystal.from_json(given["crystal"]))
-        host = bulk.atoms.repeat(given["repeat"])
-        center = np.array(given["fractional"]) @ bulk.atoms.cell.array
-        defect = host.copy()
-        defect.append(given["element"])
-        defect.positions[-1] = center
-        rng = np.random.default_rng(SEED)
-        defect.positions += rng.normal(0.0, self._settings.rattle, defect.positions.shape)
-        stages = tuple(given["stages"])
-        relaxed = relaxed_defect(potential, defect, center, stages, self._settings.force)
-        mu = chemical_potential(potential, given["element"], bulk, given["references"])
+
+        def with_atom(cell: Atoms, host: Atoms) -> tuple[Atoms, FloatArray]:
+            defect, center = with_interstitial(cell, host, given["fractional"], given["element"])
+            rng = np.random.default_rng(SEED)
+            defect.positions += rng.normal(0.0, self._settings.rattle, defect.positions.shape)
+            return defect, center
+
+        found = relaxed_defect(potential, given, given["element"], 1, with_atom, self._settings.force)
         return {
-            "energy": relaxed.energy - bulk.energy_per_atom * len(host) - mu,
-            "n_atoms": len(defect),
-            "moved": _moved(defect, relaxed.atoms),
+            "energy": found.energy,
+            "n_atoms": len(found.before),
+            "moved": _moved(found.before, found.after),
         }
 
     def findings(self, results: Mapping[str, Result]) -> Findings:
@@ -165,19 +157,26 @@ class InterstitialsProperty:
 
     def _row(self, piece: Piece, result: Result) -> Row:
         given = piece.payload
-        row = Row(
-            "Interstitials", given["subject"], given["quantity"], "eV", failure=result.failure, note=given["note"]
-        )
-        if result.value is None:
+        row = Row(PART, given["subject"], given["quantity"], "eV", note=given["note"])
+        row = defect_row(row, given, result)
+        if result.value is None or result.value["moved"] <= LEFT:
             return row
-        moved = result.value["moved"]
-        left = f"; unstable there: it has moved by {moved:.2f} Å" if moved > LEFT else ""
-        return replace(
-            row,
-            value=result.value["energy"],
-            definition=definition(tuple(given["repeat"]), result.value["n_atoms"], tuple(given["stages"])),
-            note=row.note + left,
-        )
+        return replace(row, note=f"{row.note}; unstable there: it has moved by {result.value['moved']:.2f} Å")
+
+
+def with_interstitial(cell: Atoms, host: Atoms, fractional: Sequence[float], element: str) -> tuple[Atoms, FloatArray]:
+    """Return the supercell with another atom, the last one, and the atom's place (``[3]`` Å).
+
+    Parameters
+    ----------
+    fractional
+        Place of the atom as fractions of `cell`, which is repeated in `host`.
+    """
+    center: FloatArray = np.array(fractional) @ cell.cell.array
+    defect = host.copy()
+    defect.append(element)
+    defect.positions[-1] = center
+    return defect, center
 
 
 def _moved(before: Atoms, after: Atoms) -> float:

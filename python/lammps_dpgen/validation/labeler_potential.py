@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.constraints import FixCartesian
@@ -59,8 +58,8 @@ class LabelerPotential:
             label = self._labeler.label(frame, folder)
         except LabelError as error:
             raise PairStyleError(f"labeler {self._labeler.name}: {error}") from error
-        virial = np.zeros((3, 3)) if label.virial is None else label.virial
-        return Static(atoms.copy(), label.energy, label.forces, -virial / frame.volume)
+        stress = None if label.virial is None else -label.virial / frame.volume
+        return Static(atoms.copy(), label.energy, label.forces, stress)
 
     def relax(
         self,

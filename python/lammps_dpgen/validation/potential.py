@@ -11,6 +11,7 @@ from ase.calculators.calculator import Calculator
 
 from lammps_dpgen.frame import FloatArray
 from lammps_dpgen.validation.crystal import Crystal
+from lammps_dpgen.validation.failures import UnsuitableError
 
 #: What of the cell a relaxation may change: nothing; the volume; the lengths of the three vectors, at their angles;
 #: lengths and angles; the length along z alone (tilts and the xy plane stay).
@@ -32,14 +33,31 @@ class Static:
         eV, of the whole cell.
     forces
         ``[n_atoms, 3]`` eV/Å.
-    stress
-        ``[3, 3]`` eV/Å³, tension positive (ASE's sign).
+    known_stress
+        ``[3, 3]`` eV/Å³, tension positive (ASE's sign); None where a labeler gives no virial.
     """
 
     atoms: Atoms
     energy: float
     forces: FloatArray
-    stress: FloatArray
+    known_stress: FloatArray | None
+
+    @property
+    def stress(self) -> FloatArray:
+        """The stress, for what cannot do without.
+
+        Raises
+        ------
+        UnsuitableError
+            There is none.
+        """
+        if self.known_stress is None:
+            raise UnsuitableError(
+                f"{self.atoms.get_chemical_formula()}: the labels have no virial, and so there is no stress: no cell "
+                "can relax and there are no elastic constants. Take a labeler with virials, or 'relax: none' for the "
+                "crystals and properties of cells that stay as they are"
+            )
+        return self.known_stress
 
     @property
     def energy_per_atom(self) -> float:

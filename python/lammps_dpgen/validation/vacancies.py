@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from ase import Atoms
 
+from lammps_dpgen.frame import FloatArray
 from lammps_dpgen.validation.base import Findings, Piece, PropertySettings, Result, Row
 from lammps_dpgen.validation.crystal import Crystal
 from lammps_dpgen.validation.defects import (
     DefectSettings,
-    chemical_potential,
     defect_crystal,
-    definition,
-    freedoms,
+    defect_payload,
+    defect_row,
     inequivalent_sites,
-    reference_crystals,
     relaxed_defect,
-    repeats,
 )
 from lammps_dpgen.validation.potential import Potential
 
@@ -69,45 +66,27 @@ class VacanciesProperty:
             element = cell.atoms[atom].symbol
             subject = crystal.name if len(sites) == 1 else f"{crystal.name} site {number}"
             note = "" if len(sites) == 1 else f"{element}, {n_equivalent} of {len(cell.atoms)} sites of the cell"
-            pieces.append(
-                Piece(
-                    subject,
-                    {
-                        "crystal": cell.to_json(),
-                        "repeat": list(repeats(cell, self._settings)),
-                        "atom": atom,
-                        "stages": list(freedoms(crystal, self._settings)),
-                        "references": reference_crystals(crystal, [element], self._crystals),
-                        "note": note,
-                    },
-                )
-            )
+            payload = defect_payload(crystal, cell, element, self._settings, self._crystals)
+            pieces.append(Piece(subject, {**payload, "atom": atom, "note": note}))
         return pieces
 
     def compute(self, potential: Potential, piece: Piece) -> dict[str, Any]:
         """Compute the formation energy of one vacancy."""
-        given = piece.payload
-        bulk = potential.crystal(Crystal.from_json(given["crystal"]))
-        host: Atoms = bulk.atoms.repeat(given["repeat"])
-        number: int = given["atom"]
-        defect = host.copy()
-        del defect[number]
-        stages = tuple(given["stages"])
-        relaxed = relaxed_defect(potential, defect, host.positions[number], stages, self._settings.force)
-        mu = chemical_potential(potential, host[number].symbol, bulk, given["references"])
-        return {
-            "energy": relaxed.energy - bulk.energy_per_atom * len(host) + mu,
-            "n_atoms": len(defect),
-        }
+        number: int = piece.payload["atom"]
+
+        def without(cell: Atoms, host: Atoms) -> tuple[Atoms, FloatArray]:
+            defect = host.copy()
+            del defect[number]
+            return defect, host.positions[number]
+
+        element = Crystal.from_json(piece.payload["crystal"]).atoms[number].symbol
+        found = relaxed_defect(potential, piece.payload, element, -1, without, self._settings.force)
+        return {"energy": found.energy, "n_atoms": len(found.before)}
 
     def findings(self, results: Mapping[str, Result]) -> Findings:
         """Return one row for each site."""
         return Findings(tuple(self._row(piece, results[piece.name]) for piece in self.pieces()))
 
     def _row(self, piece: Piece, result: Result) -> Row:
-        given = piece.payload
-        row = Row("Vacancies", piece.name, "E_vf", "eV", failure=result.failure, note=given["note"])
-        if result.value is None:
-            return row
-        told = definition(tuple(given["repeat"]), result.value["n_atoms"], tuple(given["stages"]))
-        return replace(row, value=result.value["energy"], definition=told)
+        row = Row("Vacancies", piece.name, "E_vf", "eV", note=piece.payload["note"])
+        return defect_row(row, piece.payload, result)
