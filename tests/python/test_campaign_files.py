@@ -29,7 +29,7 @@ def rows(name: str) -> list[dict[str, str]]:
     return list(csv.DictReader(lines[1:]))
 
 
-@pytest.mark.parametrize("template", ["quick", "lammps", "vasp", "gpaw"])
+@pytest.mark.parametrize("template", ["quick", "lammps", "vasp", "gpaw", "espresso"])
 def test_templates_are_valid(tmp_path: Path, template: Any) -> None:
     path = tmp_path / "campaign.yaml"
     assert main(["init", "--template", template, "--output", str(path)]) == 0

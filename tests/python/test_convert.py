@@ -6,10 +6,12 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
+from ase.build import bulk
+from ase.units import Rydberg
 
 from lammps_dpgen.cli.convert import campaign_problems
 from lammps_dpgen.cli.main import main
@@ -19,6 +21,10 @@ from lammps_dpgen.convert.campaign import Conversion, convert
 from lammps_dpgen.convert.labels import simple_command
 from lammps_dpgen.convert.template import adapted, template_settings
 from lammps_dpgen.errors import ConfigError
+from lammps_dpgen.frame import Frame
+from lammps_dpgen.labeling.cell import grouped_cell
+from lammps_dpgen.labeling.espresso_inputs import namelists, write_input
+from lammps_dpgen.labeling.espresso_settings import EspressoSettings
 from lammps_dpgen.training.deepmd_input import check_input, users_input
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "dpgen_inputs"
@@ -261,6 +267,112 @@ class TestLabeler:
     )
     def test_no_shell_is_needed(self, line: str | None, command: str | None) -> None:
         assert simple_command(line) == command
+
+
+class TestEspresso:
+    """DP-GEN's ``fp_style: pwscf``, with the keys of its documentation."""
+
+    GENERATED: ClassVar = {"ecut": 44.0, "ediff": 1e-6, "kspacing": 0.3, "smearing": "mp:1", "sigma": 0.02}
+    #: A variable of each kind: settings here, the labeler's own, others, and what DP-GEN ignores.
+    WRITTEN: ClassVar = {
+        "control": {"calculation": "scf", "tprnfor": True, "verbosity": "high", "nstep": 1},
+        "system": {
+            "ecutwfc": 50,
+            "ecutrho": 400,
+            "occupations": "smearing",
+            "smearing": "m-v",
+            "degauss": "1.0d-2",
+            "starting_magnetization(1)": 0.1,
+            "vdw_corr": "dft-d3",
+        },
+        "electrons": {"conv_thr": 1e-8, "electron_maxstep": 200, "mixing_beta": 0.4},
+        "ions": {"ion_dynamics": "bfgs"},
+        "kspacing": 0.5,
+    }
+
+    def conversion(
+        self, folder: Path, command: str = "mpirun -n 4 pw.x -in input > output", **given: Any
+    ) -> Conversion:
+        machine = content("machine")
+        machine["fp"][0]["command"] = command
+        data = {**content("al"), "fp_style": "pwscf", "fp_incar": None, "fp_pp_path": "pp", "fp_pp_files": ["Al.UPF"]}
+        (folder / "pp").mkdir(exist_ok=True)
+        (folder / "pp" / "Al.UPF").write_text('<PP_HEADER element="Al" functional="SLA PW PSX PSC" z_valence="3" />')
+        return convert({**data, **given}, machine, folder)
+
+    def test_words_of_dpgen(self, tmp_path: Path) -> None:
+        conversion = self.conversion(tmp_path, fp_params=self.GENERATED)
+        labeler = conversion.sections["labeler"]
+        assert (labeler["name"], labeler["threads"]) == ("espresso", 32)
+        settings = EspressoSettings.model_validate(labeler["settings"], context={"folder": tmp_path})
+        assert settings.command == ("mpirun", "-n", "4", "pw.x")
+        energies = (settings.cutoff, settings.width, settings.energy_convergence)
+        assert energies == pytest.approx((44.0 * Rydberg, 0.02 * Rydberg, 1e-6 * Rydberg))
+        assert (settings.smearing, settings.kspacing, settings.gamma_centred) == ("methfessel-paxton", 0.3, False)
+        assert (settings.functional, settings.pseudopotentials["Al"].file) == ("PBESOL", "Al.UPF")
+        assert settings.pseudo_folder == str(tmp_path / "pp")
+        assert settings.input == {"system": {"vdw_corr": "TS", "ts_vdw_econv_thr": 1e-6}}
+        assert not any(one.startswith("labeler") for one in conversion.todo)
+
+    def test_pw_x_gets_the_same_input(self, tmp_path: Path) -> None:
+        """The input that the labeler writes has DP-GEN's values, in Ry, and DP-GEN's mesh: half a step aside."""
+        settings = self.conversion(tmp_path, fp_params=self.GENERATED).sections["labeler"]["settings"]
+        chosen = EspressoSettings.model_validate(settings, context={"folder": tmp_path})
+        cell = grouped_cell(Frame.from_ase(bulk("Al", a=4.05, cubic=True)), chosen.vacuum)
+        system = namelists(chosen, cell)["system"]
+        assert (system["ecutwfc"], system["degauss"]) == pytest.approx((44.0, 0.02))
+        (tmp_path / "out").mkdir()
+        write_input(chosen, cell, tmp_path / "out")
+        assert "6 6 6  1 1 1" in (tmp_path / "out" / "espresso.pwi").read_text()
+
+    def test_the_users_own_namelists(self, tmp_path: Path) -> None:
+        conversion = self.conversion(tmp_path, user_fp_params=self.WRITTEN, fp_params=self.GENERATED)
+        settings = EspressoSettings.model_validate(
+            conversion.sections["labeler"]["settings"], context={"folder": tmp_path}
+        )
+        energies = (settings.cutoff, settings.density_cutoff, settings.width, settings.energy_convergence)
+        assert energies == pytest.approx(tuple(value * Rydberg for value in (50.0, 400.0, 0.01, 1e-8)))
+        assert (settings.smearing, settings.max_iterations, settings.kspacing) == ("marzari-vanderbilt", 200, 0.5)
+        assert settings.input == {
+            "control": {"nstep": 1},
+            "system": {"vdw_corr": "dft-d3"},
+            "electrons": {"mixing_beta": 0.4},
+        }
+
+    def test_every_key_is_accounted_for(self, tmp_path: Path) -> None:
+        entries = self.conversion(tmp_path, user_fp_params=self.WRITTEN, fp_params=self.GENERATED).account.entries
+        inner = ("control", "system", "electrons", "ions")
+        asked = {key for key in keys_of({"user_fp_params": self.WRITTEN}, "", ("user_fp_params",))} - {
+            f"user_fp_params.{section}" for section in inner[:3]
+        }
+        asked |= {f"user_fp_params.{section}.{key}" for section in inner[:3] for key in self.WRITTEN[section]}
+        asked |= {"fp_params", "fp_pp_path", "fp_pp_files", "fp_style"}
+        assert asked - {entry.key for entry in entries} == set()
+        left = {entry.key: entry.remark for entry in entries if entry.fate is Fate.LEFT}
+        assert left["user_fp_params.control.calculation"] == "a label is one single point"
+        assert "magmoms" in left["user_fp_params.system.starting_magnetization(1)"]
+        assert "ions" in next(key for key in left if "ions" in key)
+
+    def test_without_smearing(self, tmp_path: Path) -> None:
+        for given in ({"fp_params": {"ecut": 40, "ediff": 1e-6, "kspacing": 0.5}}, {"user_fp_params": {"kspacing": 1}}):
+            assert self.conversion(tmp_path, **given).sections["labeler"]["settings"]["width"] == 0.0
+
+    def test_what_is_missing_is_told(self, tmp_path: Path) -> None:
+        conversion = self.conversion(tmp_path, fp_params={}, fp_pp_files=["Al.upf", "Mg.upf"])
+        told = " ".join(conversion.todo)
+        for words in ("no ecut", "kspacing: the input says none", "pp/Al.upf is not here", "2 files for Al;"):
+            assert words in told
+
+    def test_the_file_is_a_campaign(self, tmp_path: Path) -> None:
+        """Also where it lies in another folder than the input."""
+        param = {**content("al"), "fp_style": "pwscf", "fp_incar": None, "fp_params": self.GENERATED}
+        (tmp_path / "param.json").write_text(json.dumps({**param, "fp_pp_path": "pp", "fp_pp_files": ["Al.UPF"]}))
+        (tmp_path / "ours").mkdir()
+        target = tmp_path / "ours" / "campaign.yaml"
+        assert main(["convert", str(tmp_path / "param.json"), "-o", str(target)]) == 0
+        assert campaign_problems(target.read_text(), target.parent) == []
+        settings = yaml.safe_load(target.read_text())["labeler"]["settings"]
+        assert settings["pseudo_folder"] == "../pp"
 
 
 class TestTemplate:

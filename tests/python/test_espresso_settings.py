@@ -17,7 +17,7 @@ from lammps_dpgen.errors import ConfigError, LabelError, MissingPartError
 from lammps_dpgen.frame import Frame
 from lammps_dpgen.labeling.cell import grouped_cell
 from lammps_dpgen.labeling.espresso import EspressoLabeler
-from lammps_dpgen.labeling.espresso_inputs import cutoffs, kpoint_mesh, namelists, write_input
+from lammps_dpgen.labeling.espresso_inputs import cutoffs, namelists, write_input
 from lammps_dpgen.labeling.espresso_pseudos import read_header
 from lammps_dpgen.labeling.espresso_settings import EspressoSettings
 
@@ -79,7 +79,7 @@ def test_the_default_is_the_protocol_of_the_paper(folder: Path) -> None:
     assert system["nosym"] is True
     assert electrons["conv_thr"] * Rydberg == pytest.approx(1e-6)
     assert electrons["electron_maxstep"] == 100
-    assert kpoint_mesh(chosen, grouped_cell(AL, 12.0)) == (20, 20, 20)
+    assert chosen.mesh(grouped_cell(AL, 12.0)) == (20, 20, 20)
     assert "nspin" not in system
 
 
@@ -124,7 +124,7 @@ class TestInput:
         upf(folder / "H.UPF", element="H")
         chosen = settings(folder, pseudopotentials=["O", "H"])
         cell = grouped_cell(Frame.from_ase(molecule("H2O")), chosen.vacuum)
-        assert kpoint_mesh(chosen, cell) == (1, 1, 1)
+        assert chosen.mesh(cell) == (1, 1, 1)
         assert namelists(chosen, cell)["control"]["tstress"] is False
 
     def test_moments_are_shares_of_the_valence(self, folder: Path, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ class TestInput:
         assert system["ecutwfc"] * Rydberg == pytest.approx(700.0)
         assert (system["occupations"], system["nbnd"]) == ("fixed", 9)
         assert "nspin" not in system
-        assert kpoint_mesh(chosen, grouped_cell(ALMG, 12.0)) == (1, 1, 2)
+        assert chosen.mesh(grouped_cell(ALMG, 12.0)) == (1, 1, 2)
         other = asked(chosen, AL)["system"]
         assert other["ecutwfc"] * Rydberg == pytest.approx(600.0)
         assert other["nspin"] == 2

@@ -163,10 +163,32 @@ def test_nothing_is_overwritten(run: RunFolder, tmp_path: Path, capsys: pytest.C
     assert "it has no ledger.db" in capsys.readouterr().err
 
 
-def test_settings_are_not_mixed(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
-    frame = make_frame(999)
-    with Ledger.open(run.ledger, config_hash="0" * 64) as ledger:
-        (frame_hash,) = ledger.add_frames([frame])
-        ledger.record_label(frame_hash, make_label(frame, 999, settings_hash="6" * 64))
-    assert main(["export", str(run.path), "-o", str(run.path.parent / "data")]) == 2
-    assert "labels of different settings (20 of 555555555555, 1 of 666666666666)" in capsys.readouterr().err
+class TestSettingsThatDiffer:
+    """One frame of stage hot was labelled with other settings than the rest."""
+
+    @pytest.fixture
+    def mixed(self, run: RunFolder) -> RunFolder:
+        frame = make_frame(999, origin=FrameOrigin("md", stage="hot"))
+        with Ledger.open(run.ledger, config_hash="0" * 64) as ledger:
+            (frame_hash,) = ledger.add_frames([frame])
+            ledger.record_label(frame_hash, make_label(frame, 999, settings_hash="6" * 64))
+        return run
+
+    def test_are_refused(self, mixed: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["export", str(mixed.path), "-o", str(mixed.path.parent / "data")]) == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert "20 of 555555555555 (analytic 1; no stage); 1 of 666666666666 (analytic 1; stage hot)" in said
+        assert "--mixed-labels" in said
+        assert not (mixed.path.parent / "data").exists()
+
+    @pytest.mark.parametrize("name", ["hot", "666666", "5" * 64])
+    def test_unless_they_are_named(self, mixed: RunFolder, name: str) -> None:
+        """By stage or by settings; what is not named is the one that the others stand beside."""
+        about = json.loads((export(mixed, "--mixed-labels", name) / "README.json").read_text())
+        assert about["sets"]["train"]["frames"] == N_SMALL + N_LARGE + 1
+        assert about["settings_hash"] == f"{'5' * 64}, {'6' * 64}"
+
+    @pytest.mark.parametrize("name", ["cold", "6666", "777777"])
+    def test_names_of_nothing(self, mixed: RunFolder, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["export", str(mixed.path), "-o", "data", "--mixed-labels", name]) == 2
+        assert f"has no labels of {name}; it has 20 of 5555" in " ".join(capsys.readouterr().err.split())

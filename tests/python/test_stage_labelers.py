@@ -115,6 +115,6 @@ class TestLabels:
                 refuse_foreign_labels(ledger, without)
         with pytest.raises(ConfigError, match="labels of different settings"):
             write_data_folder(tmp_path / "refused", labels, ["Al"], run="run")
-        about = write_data_folder(tmp_path / "mixed", labels, ["Al"], run="run", mixed=True)
+        about = write_data_folder(tmp_path / "mixed", labels, ["Al"], run="run", mixed=["hot"])
         assert own in about["settings_hash"]
         assert plain in about["settings_hash"]

@@ -158,9 +158,8 @@ def _fill(folder: Path, result: _Result, made_of: str, held_out: dict[str, Any] 
     config, run = result.config, result.run
     models = _copy_models(folder / "models", result)
     if result.labels:
-        write_data_folder(
-            folder / "data", result.labels, config.type_map, run=run.path.name, mixed=bool(config.mixed_labels)
-        )
+        mixed = None if config.mixed_labels else ()
+        write_data_folder(folder / "data", result.labels, config.type_map, run=run.path.name, mixed=mixed)
     for file in (run.report, run.summary):
         shutil.copyfile(file, folder / file.name)
     summary = read_summary(run.path)

@@ -81,8 +81,9 @@ def _rebase(conversion: Conversion, way: Path) -> None:
         if "file" in stage and stage["file"] not in conversion.scripts:
             stage["file"] = str(way / stage["file"])
     settings = conversion.sections["labeler"]["settings"]
-    if "incar_file" in settings:
-        settings["incar_file"] = str(way / settings["incar_file"])
+    for key in ("incar_file", "pseudo_folder"):
+        if key in settings:
+            settings[key] = str(way / settings[key])
 
 
 def _show(account: Account) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from lammps_dpgen.errors import ConfigError, StoreError
@@ -12,13 +13,19 @@ from lammps_dpgen.store.run_folder import RunFolder
 
 
 def run_export(
-    folder: Path, output: Path, form: DataFormat, test_share: float, seed: int, generation: int | None
+    folder: Path,
+    output: Path,
+    form: DataFormat,
+    test_share: float,
+    seed: int,
+    generation: int | None,
+    mixed: Collection[str],
 ) -> None:
     """Write the labels of a run into a new folder, and say what is there.
 
     Parameters
     ----------
-    form, test_share, seed
+    form, test_share, seed, mixed
         See :func:`lammps_dpgen.learning.data_folder.write_data_folder`.
     generation
         Only labels that this generation was trained on; None: all labels.
@@ -26,7 +33,8 @@ def run_export(
     Raises
     ------
     ConfigError
-        The folder is there already or cannot be written, or there is nothing to export.
+        The folder is there already or cannot be written, there is nothing to export, or labels of different settings
+        that are not all named.
     StoreError
         There is no run in the folder, or no such generation.
     """
@@ -35,7 +43,7 @@ def run_export(
     labels, type_map = _read(folder, generation)
     name = RunFolder(folder).path.name
     about = write_data_folder(
-        output, labels, type_map, form, run=name, test_share=test_share, seed=seed, generation=generation
+        output, labels, type_map, form, run=name, test_share=test_share, seed=seed, generation=generation, mixed=mixed
     )
     for name, figures in about["sets"].items():
         print(f"{name}: {_counted(figures['frames'], 'frame')} of {_counted(len(figures['systems']), 'composition')}")

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from lammps_dpgen.errors import ConfigError
 
 #: What can be asked for: the labeler, or the smallest campaign that runs within minutes.
-Template = Literal["quick", "lammps", "vasp", "gpaw"]
+Template = Literal["quick", "lammps", "vasp", "gpaw", "espresso"]
 
 
 def campaign_text(template: Template, file: str = "campaign.yaml") -> str:

@@ -159,7 +159,7 @@ def md(
 @app.command()
 def init(
     template: Annotated[
-        Literal["quick", "lammps", "vasp", "gpaw"],
+        Literal["quick", "lammps", "vasp", "gpaw", "espresso"],
         typer.Option("--template", "-t", help="The labeler; quick: a potential for DFT, and a few minutes in all."),
     ] = "quick",
     output: Annotated[Path, typer.Option("--output", "-o", help="File to make; it must not be there.")] = Path(
@@ -275,11 +275,19 @@ def export(
     generation: Annotated[
         int | None, typer.Option(help="Only the labels that this generation was trained on; all if not given.")
     ] = None,
+    mixed_labels: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Stage, or first digits of the settings hash, whose labels may be of other settings than the rest; "
+            "once for each.",
+        ),
+    ] = None,
 ) -> None:
     """Write the labelled data of a run for use elsewhere."""
     from lammps_dpgen.cli.export import run_export
 
-    run_export(run_folder, output, form, test_share, seed, generation)
+    run_export(run_folder, output, form, test_share, seed, generation, mixed_labels or ())
 
 
 @app.command(name="import")

@@ -84,6 +84,10 @@ class Keys:
     def __contains__(self, key: str) -> bool:
         return key in self._data
 
+    def names(self) -> list[str]:
+        """Return all keys."""
+        return list(self._data)
+
     def get(self, key: str, default: Any = None) -> Any:
         """Return a value without an entry in the account; a null counts as absent."""
         value = self._data.get(key)
@@ -137,6 +141,12 @@ class Keys:
         if isinstance(value, list):
             return [(one, f"{place}[].") for one in value if isinstance(one, Mapping)]
         return []
+
+    def inner(self, key: str) -> Keys:
+        """Return the keys of the only section at `key`, none where there is no section; each is accounted for there."""
+        for section, place in self.sections(key):
+            return Keys(section, self._account, place)
+        return Keys({}, self._account)
 
     def _take(self, key: str, fate: Fate, target: str, remark: str) -> Any:
         if key not in self._data:

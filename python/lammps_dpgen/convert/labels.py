@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lammps_dpgen.convert.account import Keys
+from lammps_dpgen.convert.espresso import espresso
 from lammps_dpgen.learning.dpgen_rules import box_criteria
 
 #: What a criterion of DP-GEN's fp_skip_bad_box is here, in the section ``selection``.
@@ -76,10 +77,13 @@ def labeler(param: Keys, command: str | None, threads: int | None, folder: Path)
         Where relative paths of param.json are meant from.
     """
     style = param.get("fp_style")
+    if style == "pwscf":
+        settings, todo = espresso(param, simple_command(command), folder)
+        return _section("espresso", settings, threads), todo
     if style != "vasp":
         return _unsupported(param, style, command)
     param.carried("fp_style", "labeler.name")
-    settings: dict[str, Any] = {"command": simple_command(command) or "vasp_std"}
+    settings = {"command": simple_command(command) or "vasp_std"}
     todo = [] if command else ["labeler.settings.command: how VASP is started, such as 'srun vasp_std'"]
     settings.update(_incar(param))
     if not settings.get("incar_file") and "ENCUT" not in settings["incar"]:
@@ -88,10 +92,12 @@ def labeler(param: Keys, command: str | None, threads: int | None, folder: Path)
     todo.append("labeler.settings.potcars and potcar_folder: the POTCARs of DP-GEN's run, see docs/labeler-vasp.md")
     if settings.get("incar_file") and not (folder / settings["incar_file"]).is_file():
         todo.append(f"labeler.settings.incar_file: {settings['incar_file']} is not here")
-    section: dict[str, Any] = {"name": "vasp", "settings": settings}
-    if threads:
-        section["threads"] = threads
-    return section, todo
+    return _section("vasp", settings, threads), todo
+
+
+def _section(name: str, settings: dict[str, Any], threads: int | None) -> dict[str, Any]:
+    section: dict[str, Any] = {"name": name, "settings": settings}
+    return {**section, "threads": threads} if threads else section
 
 
 def simple_command(command: str | None) -> str | None:

@@ -25,13 +25,6 @@ def chemical_system(elements: Iterable[str]) -> str:
     return "-".join(sorted({element.strip() for element in elements}))
 
 
-def positive_mesh(mesh: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
-    """Return a mesh of k-points; raises ValueError where a number is below 1."""
-    if mesh is not None and min(mesh) < 1:
-        raise ValueError(f"{list(mesh)}: a mesh has at least one k-point along each vector, such as [2, 2, 2]")
-    return mesh
-
-
 @dataclass(frozen=True)
 class GroupedCell:
     """A frame as plane-wave codes take it: the same crystal, in the same orientation.

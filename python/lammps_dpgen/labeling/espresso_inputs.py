@@ -75,12 +75,12 @@ def write_input(settings: EspressoSettings, cell: GroupedCell, folder: Path) -> 
         (folder / name).symlink_to(settings.pseudo(element))
     # Along free directions the cell is repeated too: plane waves, and vacuum in between.
     atoms = Atoms(cell.species, cell=cell.lattice, scaled_positions=cell.fractional, pbc=True)
-    moments = _moments(settings, cell)
+    moments = settings.moments(cell)
     if moments:  # pw.x takes them as shares of the valence electrons
         shares = {element: moment / _valence(settings, element) for element, moment in moments.items()}
         atoms.set_initial_magnetic_moments([shares.get(element, 0.0) for element in cell.species])
     parameters: dict[str, Any] = {"input_data": namelists(settings, cell), "pseudopotentials": names}
-    mesh = kpoint_mesh(settings, cell)
+    mesh = settings.mesh(cell)
     if not settings.gamma_centred:
         # pw.x shifts a mesh by half a step; that is Monkhorst and Pack's for an even number of points.
         parameters["koffset"] = tuple(int(n % 2 == 0) for n in mesh)
@@ -114,17 +114,9 @@ def namelists(settings: EspressoSettings, cell: GroupedCell) -> dict[str, dict[s
             "electron_maxstep": settings.max_iterations,
         },
     }
-    if _moments(settings, cell):
+    if settings.moments(cell):
         own["system"]["nspin"] = 2
     return {section: _merged(section, own[section], settings, cell) for section in NAMELISTS}
-
-
-def kpoint_mesh(settings: EspressoSettings, cell: GroupedCell) -> tuple[int, int, int]:
-    """Return the k-points of the composition's settings, else of the common ones."""
-    change = settings.change(cell.elements)
-    if change.kpoints is not None or change.kspacing is not None:
-        return change.kpoints or cell.mesh(change.kspacing or settings.kspacing)
-    return settings.kpoints or cell.mesh(settings.kspacing)
 
 
 def _occupations(settings: EspressoSettings, width: float) -> dict[str, Any]:
@@ -153,13 +145,6 @@ def _merged(section: str, own: Mapping[str, Any], settings: EspressoSettings, ce
         else:
             merged[name] = value
     return merged
-
-
-def _moments(settings: EspressoSettings, cell: GroupedCell) -> dict[str, float]:
-    """Return initial magnetic moments by element, empty where the frame's elements have none."""
-    change = settings.change(cell.elements).magmoms
-    given = settings.magmoms if change is None else change
-    return {element: given[element] for element in cell.elements if element in given}
 
 
 def _valence(settings: EspressoSettings, element: str) -> float:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from ase.data import atomic_numbers
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, WithJsonSchema, field_validator
 
 from lammps_dpgen.errors import ConfigError
-from lammps_dpgen.labeling.base import LabelerSettings
-from lammps_dpgen.labeling.cell import chemical_system, positive_mesh
+from lammps_dpgen.labeling.cell import chemical_system
 from lammps_dpgen.labeling.espresso_pseudos import find_pseudo, pseudo_hash
 from lammps_dpgen.labeling.files import config_folder
-from lammps_dpgen.labeling.program import TEXTS, Command, absolute_command, split_command
+from lammps_dpgen.labeling.plane_wave_settings import (
+    ProgramSettings,
+    ProtocolChange,
+    ProtocolSettings,
+    refuse_unknown_elements,
+)
+from lammps_dpgen.labeling.program import TEXTS, Command
 
 #: Cut-off of the protocol of the DP-GEN paper (Phys. Rev. Materials 3, 023804), in eV; at least this by default.
 PAPER_CUTOFF = 600.0
@@ -82,23 +86,11 @@ Pseudos = Annotated[
 ]
 
 
-class EspressoChange(BaseModel):
+class EspressoChange(ProtocolChange):
     """What is different for the frames of one composition."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    cutoff: float | None = Field(default=None, gt=0.0, description="As the common one (eV).")
     density_cutoff: float | None = Field(default=None, gt=0.0, description="As the common one (eV).")
-    width: float | None = Field(default=None, ge=0.0, description="As the common one (eV).")
-    kspacing: float | None = Field(default=None, gt=0.0, description="As the common one (1/Å).")
-    kpoints: tuple[int, int, int] | None = Field(default=None, description="As the common ones.")
-    magmoms: dict[str, float] | None = Field(default=None, description="In the place of the common ones (µB).")
     input: Input = Field(default_factory=dict, description="Variables of pw.x on top of the common ones.")
-
-    @field_validator("kpoints")
-    @classmethod
-    def _mesh(cls, mesh: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
-        return positive_mesh(mesh)
 
     @field_validator("input")
     @classmethod
@@ -106,7 +98,7 @@ class EspressoChange(BaseModel):
         return other_input(given)
 
 
-class EspressoSettings(LabelerSettings):
+class EspressoSettings(ProgramSettings, ProtocolSettings):
     """Quantum ESPRESSO (pw.x) as the reference: one single point per frame, in a folder of its own.
 
     The defaults are the protocol of the DP-GEN paper for Al, Mg and their alloys (Phys. Rev. Materials 3, 023804).
@@ -116,6 +108,8 @@ class EspressoSettings(LabelerSettings):
     >>> EspressoSettings(command="mpirun -n 4 pw.x", pseudopotentials={"Al": "Al.UPF"}).command
     ('mpirun', '-n', '4', 'pw.x')
     """
+
+    data_sets: ClassVar[str | None] = "pseudopotentials"
 
     command: Command = Field(
         default=("pw.x",),
@@ -152,18 +146,6 @@ class EspressoSettings(LabelerSettings):
         description="Cut-off of the density (eV). Default: 4 times that of the plane waves, 8 times with ultrasoft or "
         "PAW pseudopotentials, and at least what one of the pseudopotentials needs.",
     )
-    kspacing: float = Field(
-        default=0.08,
-        gt=0.0,
-        description="Distance of k-points as VASP's KSPACING (1/Å, with the factor 2π): along b_i there are "
-        "ceil(2π |b_i| / kspacing), for each frame's own cell.",
-    )
-    kpoints: tuple[int, int, int] | None = Field(
-        default=None, description="The same mesh for all frames instead, such as [2, 2, 2]."
-    )
-    gamma_centred: bool = Field(
-        default=True, description="Whether the mesh contains Γ; if not, it is Monkhorst-Pack's."
-    )
     smearing: Literal["methfessel-paxton", "marzari-vanderbilt", "fermi-dirac", "gaussian"] = Field(
         default="methfessel-paxton",
         description="How states near the Fermi level are occupied; Methfessel-Paxton is of order 1.",
@@ -175,11 +157,6 @@ class EspressoSettings(LabelerSettings):
         default=1e-6, gt=0.0, description="Largest estimated error (eV per cell) of the energy: conv_thr of pw.x."
     )
     max_iterations: int = Field(default=100, ge=1, description="Electronic steps after which a label has failed.")
-    magmoms: dict[str, float] = Field(
-        default_factory=dict,
-        description="Initial magnetic moment of each atom by element (µB), such as {Fe: 2.3}; any switch spin "
-        "polarization on.",
-    )
     input: Input = Field(
         default_factory=dict,
         description="Other variables of pw.x by namelist, in its own units (Ry, Bohr), such as {electrons: "
@@ -191,24 +168,6 @@ class EspressoSettings(LabelerSettings):
         description="What is different for frames of exactly these elements, such as {Al-Mg: {cutoff: 700}}; keys are "
         "cutoff, density_cutoff, width, kspacing, kpoints, magmoms and input.",
     )
-    vacuum: float = Field(
-        default=12.0, gt=0.0, description="Empty space (Å) that is added along directions that are not periodic."
-    )
-    omp_threads: int = Field(
-        default=1,
-        ge=1,
-        description="OpenMP threads of each rank (OMP_NUM_THREADS); labeler.threads counts the cores of all ranks.",
-    )
-
-    @field_validator("command", mode="before")
-    @classmethod
-    def _words(cls, command: Any) -> Any:
-        return split_command(command)
-
-    @field_validator("command")
-    @classmethod
-    def _absolute_program(cls, command: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        return absolute_command(command, config_folder(info))
 
     @field_validator("pseudopotentials", mode="before")
     @classmethod
@@ -222,11 +181,7 @@ class EspressoSettings(LabelerSettings):
     @field_validator("pseudopotentials")
     @classmethod
     def _elements(cls, pseudos: dict[str, PseudoSettings]) -> dict[str, PseudoSettings]:
-        unknown = [name for name in pseudos if atomic_numbers.get(name, 0) == 0]
-        if unknown:
-            raise ValueError(
-                f"{', '.join(unknown)}: no chemical symbol; write {{element: file}}, such as {{Al: Al.UPF}}"
-            )
+        refuse_unknown_elements(pseudos, "{element: file}, such as {Al: Al.UPF}")
         return pseudos
 
     @field_validator("pseudo_folder")
@@ -234,20 +189,10 @@ class EspressoSettings(LabelerSettings):
     def _absolute_folder(cls, folder: str | None, info: ValidationInfo) -> str | None:
         return None if folder is None else str((config_folder(info) / Path(folder).expanduser()).absolute())
 
-    @field_validator("kpoints")
-    @classmethod
-    def _mesh(cls, mesh: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
-        return positive_mesh(mesh)
-
     @field_validator("input")
     @classmethod
     def _others(cls, given: Input) -> Input:
         return other_input(given)
-
-    @field_validator("compositions")
-    @classmethod
-    def _sorted_elements(cls, compositions: dict[str, EspressoChange]) -> dict[str, EspressoChange]:
-        return {chemical_system(key.split("-")): change for key, change in compositions.items()}
 
     def pseudo(self, element: str) -> Path:
         """Return the pseudopotential file of an element.
@@ -264,7 +209,7 @@ class EspressoSettings(LabelerSettings):
             )
         return find_pseudo(element, self.pseudopotentials[element].file, self.pseudo_folder)
 
-    def change(self, elements: list[str]) -> EspressoChange:
+    def change(self, elements: Iterable[str]) -> EspressoChange:
         """Return what is different for frames of exactly these elements."""
         return self.compositions.get(chemical_system(elements), EspressoChange())
 

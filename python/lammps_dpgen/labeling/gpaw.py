@@ -78,7 +78,7 @@ class GpawLabeler:
         cell = grouped_cell(frame, self._settings.vacuum)
         # Along free directions the cell is repeated too: plane waves, and vacuum in between.
         atoms = Atoms(cell.species, cell=cell.lattice, scaled_positions=cell.fractional, pbc=True)
-        moments = _moments(self._settings, cell)
+        moments = self._settings.moments(cell)
         if moments:
             atoms.set_initial_magnetic_moments([moments.get(element, 0.0) for element in cell.species])
         try:
@@ -140,7 +140,7 @@ def gpaw_keywords(settings: GpawSettings, cell: GroupedCell) -> dict[str, Any]:
     }
     if settings.smearing == "methfessel-paxton" and occupations["width"] > 0.0:
         occupations["order"] = settings.order
-    kpoints: dict[str, Any] = {"size": _mesh(settings, cell)}
+    kpoints: dict[str, Any] = {"size": settings.mesh(cell)}
     if settings.gamma_centred:
         kpoints["gamma"] = True
     keywords: dict[str, Any] = {
@@ -160,24 +160,9 @@ def gpaw_keywords(settings: GpawSettings, cell: GroupedCell) -> dict[str, Any]:
             "eigenstates": settings.eigenstates_convergence,
         },
     }
-    if _moments(settings, cell):
+    if settings.moments(cell):
         keywords.setdefault("spinpol", True)
     return keywords
-
-
-def _mesh(settings: GpawSettings, cell: GroupedCell) -> tuple[int, int, int]:
-    """Return the k-points of the composition's settings, else of the common ones."""
-    change = settings.change(cell.elements)
-    if change.kpoints is not None or change.kspacing is not None:
-        return change.kpoints or cell.mesh(change.kspacing or settings.kspacing)
-    return settings.kpoints or cell.mesh(settings.kspacing)
-
-
-def _moments(settings: GpawSettings, cell: GroupedCell) -> dict[str, float]:
-    """Return initial magnetic moments by element, empty where the frame's elements have none."""
-    change = settings.change(cell.elements).magmoms
-    given = settings.magmoms if change is None else change
-    return {element: given[element] for element in cell.elements if element in given}
 
 
 def _line(error: Exception) -> str:

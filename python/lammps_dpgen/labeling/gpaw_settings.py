@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
-from ase.data import atomic_numbers
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema, field_validator
+from pydantic import Field, JsonValue, WithJsonSchema, field_validator
 
-from lammps_dpgen.labeling.base import LabelerSettings
-from lammps_dpgen.labeling.cell import chemical_system, positive_mesh
+from lammps_dpgen.labeling.cell import chemical_system
 from lammps_dpgen.labeling.gpaw_setups import NOT_PAW, PAW, ask_setup_hashes
+from lammps_dpgen.labeling.plane_wave_settings import ProtocolChange, ProtocolSettings, refuse_unknown_elements
 
 #: GPAW's keywords that settings of their own stand for, or that belong to the labeler.
 OWN_KEYWORDS: Mapping[str, str] = {
@@ -45,22 +44,10 @@ Setups = Annotated[
 ]
 
 
-class GpawChange(BaseModel):
+class GpawChange(ProtocolChange):
     """What is different for the frames of one composition."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    cutoff: float | None = Field(default=None, gt=0.0, description="As the common one (eV).")
-    width: float | None = Field(default=None, ge=0.0, description="As the common one (eV).")
-    kspacing: float | None = Field(default=None, gt=0.0, description="As the common one (1/Å).")
-    kpoints: tuple[int, int, int] | None = Field(default=None, description="As the common ones.")
-    magmoms: dict[str, float] | None = Field(default=None, description="In the place of the common ones (µB).")
     keywords: dict[str, JsonValue] = Field(default_factory=dict, description="GPAW keywords on top of the common ones.")
-
-    @field_validator("kpoints")
-    @classmethod
-    def _mesh(cls, mesh: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
-        return positive_mesh(mesh)
 
     @field_validator("keywords")
     @classmethod
@@ -68,7 +55,7 @@ class GpawChange(BaseModel):
         return other_keywords(keywords)
 
 
-class GpawSettings(LabelerSettings):
+class GpawSettings(ProtocolSettings):
     """GPAW in plane waves as the reference: one single point per frame, in the worker process itself.
 
     The defaults are the protocol of the DP-GEN paper for Al, Mg and their alloys (Phys. Rev. Materials 3, 023804).
@@ -79,20 +66,10 @@ class GpawSettings(LabelerSettings):
     {'Al': 'paw'}
     """
 
+    data_sets: ClassVar[str | None] = "setups"
+
     xc: str = Field(default="PBE", description="Exchange and correlation, by GPAW's name.", min_length=1)
     cutoff: float = Field(default=600.0, gt=0.0, description="Cut-off of the plane waves (eV).")
-    kspacing: float = Field(
-        default=0.08,
-        gt=0.0,
-        description="Distance of k-points as VASP's KSPACING (1/Å, with the factor 2π): along b_i there are "
-        "ceil(2π |b_i| / kspacing), for each frame's own cell.",
-    )
-    kpoints: tuple[int, int, int] | None = Field(
-        default=None, description="The same mesh for all frames instead, such as [2, 2, 2]."
-    )
-    gamma_centred: bool = Field(
-        default=True, description="Whether the mesh contains Γ; if not, it is Monkhorst-Pack's."
-    )
     smearing: Literal["methfessel-paxton", "fermi-dirac", "marzari-vanderbilt"] = Field(
         default="methfessel-paxton", description="How states near the Fermi level are occupied."
     )
@@ -118,11 +95,6 @@ class GpawSettings(LabelerSettings):
         "+U in GPAW's form ('paw:d,4.0'). A list of elements stands for 'paw', and so do elements that are not named; "
         "files of named ones are part of the settings hash.",
     )
-    magmoms: dict[str, float] = Field(
-        default_factory=dict,
-        description="Initial magnetic moments by element (µB), such as {Fe: 2.3}; others get 0. Any switch spin "
-        "polarization on.",
-    )
     keywords: dict[str, JsonValue] = Field(
         default_factory=dict,
         description="Other keywords of GPAW, plain data, such as {nbands: 120%, mixer: {backend: pulay, beta: 0.05}, "
@@ -133,14 +105,6 @@ class GpawSettings(LabelerSettings):
         description="What is different for frames of exactly these elements, such as {Al-Mg: {cutoff: 700}}; keys are "
         "cutoff, width, kspacing, kpoints, magmoms and keywords.",
     )
-    vacuum: float = Field(
-        default=12.0, gt=0.0, description="Empty space (Å) that is added along directions that are not periodic."
-    )
-
-    @field_validator("kpoints")
-    @classmethod
-    def _mesh(cls, mesh: tuple[int, int, int] | None) -> tuple[int, int, int] | None:
-        return positive_mesh(mesh)
 
     @field_validator("setups", mode="before")
     @classmethod
@@ -154,11 +118,7 @@ class GpawSettings(LabelerSettings):
     @field_validator("setups")
     @classmethod
     def _paw_data(cls, setups: dict[str, str]) -> dict[str, str]:
-        unknown = [name for name in setups if atomic_numbers.get(name, 0) == 0]
-        if unknown:
-            raise ValueError(
-                f"{', '.join(unknown)}: no chemical symbol; write {{element: data set}}, such as {{Mg: '2'}}"
-            )
+        refuse_unknown_elements(setups, "{element: data set}, such as {Mg: '2'}")
         strange = [name for name in setups.values() if "/" in name or name.split(":")[0] in NOT_PAW]
         if strange:
             raise ValueError(f"{strange[0]!r} is no PAW data set; write 'paw' for Al.PBE, or '2' for Mg.2.PBE")
@@ -169,16 +129,11 @@ class GpawSettings(LabelerSettings):
     def _others(cls, keywords: dict[str, JsonValue]) -> dict[str, JsonValue]:
         return other_keywords(keywords)
 
-    @field_validator("compositions")
-    @classmethod
-    def _sorted_elements(cls, compositions: dict[str, GpawChange]) -> dict[str, GpawChange]:
-        return {chemical_system(key.split("-")): change for key, change in compositions.items()}
-
     def setup(self, element: str) -> str:
         """Return GPAW's name of the setup of an element."""
         return self.setups.get(element, PAW)
 
-    def change(self, elements: list[str]) -> GpawChange:
+    def change(self, elements: Iterable[str]) -> GpawChange:
         """Return what is different for frames of exactly these elements."""
         return self.compositions.get(chemical_system(elements), GpawChange())
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from lammps_dpgen.errors import ConfigError
-from lammps_dpgen.labeling.cell import GroupedCell, chemical_system
+from lammps_dpgen.labeling.cell import GroupedCell
 from lammps_dpgen.labeling.vasp_potcar import EXCHANGE, potcar_text
 from lammps_dpgen.labeling.vasp_settings import (
     PAPER,
@@ -85,7 +85,7 @@ class VaspInputs:
             Tags that make no single point, or nothing that says how dense the k-points are.
         """
         begin, points = self._beginning(cell)
-        change = self._settings.compositions.get(chemical_system(cell.elements), VaspChange())
+        change = self._settings.change(cell.elements)
         tags = begin | self._settings.incar | change.incar
         tags = _parsed({key: _by_element(key, value, cell) for key, value in tags.items() if value is not None})
         if "MAGMOM" in tags:

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from ase.data import atomic_numbers
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    ValidationInfo,
-    WithJsonSchema,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, JsonValue, ValidationInfo, WithJsonSchema, field_validator, model_validator
 from typing_extensions import Self
 
 from lammps_dpgen.errors import ConfigError
-from lammps_dpgen.labeling.base import LabelerSettings
 from lammps_dpgen.labeling.cell import chemical_system
 from lammps_dpgen.labeling.files import config_folder, find_file
-from lammps_dpgen.labeling.program import TEXTS, Command, absolute_command, split_command
+from lammps_dpgen.labeling.plane_wave_settings import (
+    KSPACING,
+    PlaneWaveChange,
+    PlaneWaveSettings,
+    ProgramSettings,
+    refuse_unknown_elements,
+)
+from lammps_dpgen.labeling.program import TEXTS
 from lammps_dpgen.labeling.vasp_potcar import find_potcar, potcar_hash
 
 #: The protocol of the DP-GEN paper for Al, Mg and their alloys (Phys. Rev. Materials 3, 023804): PBE by the POTCARs,
@@ -63,14 +59,10 @@ Potcars = Annotated[
 ]
 
 
-class VaspChange(BaseModel):
+class VaspChange(PlaneWaveChange):
     """What is different for the frames of one composition."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     incar: dict[str, JsonValue] = Field(default_factory=dict, description="INCAR tags on top of the common ones.")
-    kspacing: float | None = Field(default=None, gt=0.0, description="As the common one (1/Å).")
-    kpoints: tuple[int, int, int] | None = Field(default=None, description="As the common ones.")
 
     @field_validator("incar")
     @classmethod
@@ -78,7 +70,7 @@ class VaspChange(BaseModel):
         return upper_tags(incar)
 
 
-class VaspSettings(LabelerSettings):
+class VaspSettings(ProgramSettings, PlaneWaveSettings):
     """VASP as the reference: one single point per frame, in a folder of its own.
 
     Examples
@@ -87,12 +79,8 @@ class VaspSettings(LabelerSettings):
     {'Al': 'Al', 'Mg': 'Mg'}
     """
 
-    command: Command = Field(
-        description="How VASP is started, such as 'srun vasp_std' or 'mpirun -n 16 vasp_gam': a text, split into words "
-        "as a shell would, or a list of words. No shell runs it. A program named by a path, such as ./vasp.sh, is "
-        "looked for from the folder of the configuration file.",
-        min_length=1,
-    )
+    data_sets: ClassVar[str | None] = "potcars"
+
     potcars: Potcars = Field(
         description="Symbol of the POTCAR of each element, such as {Al: Al, Mg: Mg_pv}; a list of elements stands for "
         "the POTCARs of the same names.",
@@ -121,13 +109,7 @@ class VaspSettings(LabelerSettings):
         "as MAGMOM: {Fe: 2.5} or LDAUU: {Fe: 4}, is written in the order of the POSCAR.",
     )
     kspacing: float | None = Field(
-        default=None,
-        gt=0.0,
-        description="Distance of k-points as VASP's KSPACING (1/Å, with the factor 2π): along b_i there are "
-        "ceil(2π |b_i| / kspacing), for each frame's own cell. Default: KSPACING of the INCAR; 0.08 with paper.",
-    )
-    kpoints: tuple[int, int, int] | None = Field(
-        default=None, description="The same mesh for all frames instead, such as [1, 1, 1] for vasp_gam."
+        default=None, gt=0.0, description=f"{KSPACING} Default: KSPACING of the INCAR; 0.08 with paper."
     )
     gamma_centred: bool | None = Field(
         default=None, description="Whether the mesh contains Γ. Default: KGAMMA of the INCAR, or true."
@@ -137,24 +119,6 @@ class VaspSettings(LabelerSettings):
         description="What is different for frames of exactly these elements, such as {Al-Mg: {incar: {NELM: 200}}}; "
         "keys are incar, kspacing and kpoints.",
     )
-    vacuum: float = Field(
-        default=12.0, gt=0.0, description="Empty space (Å) that is added along directions that are not periodic."
-    )
-    omp_threads: int = Field(
-        default=1,
-        ge=1,
-        description="OpenMP threads of each rank (OMP_NUM_THREADS); labeler.threads counts the cores of all ranks.",
-    )
-
-    @field_validator("command", mode="before")
-    @classmethod
-    def _words(cls, command: Any) -> Any:
-        return split_command(command)
-
-    @field_validator("command")
-    @classmethod
-    def _absolute_program(cls, command: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        return absolute_command(command, config_folder(info))
 
     @field_validator("potcars", mode="before")
     @classmethod
@@ -164,11 +128,7 @@ class VaspSettings(LabelerSettings):
     @field_validator("potcars")
     @classmethod
     def _elements(cls, potcars: dict[str, str]) -> dict[str, str]:
-        unknown = [name for name in potcars if atomic_numbers.get(name, 0) == 0]
-        if unknown:
-            raise ValueError(
-                f"{', '.join(unknown)}: no chemical symbol; write {{element: POTCAR}}, such as {{Mg: Mg_pv}}"
-            )
+        refuse_unknown_elements(potcars, "{element: POTCAR}, such as {Mg: Mg_pv}")
         strange = [symbol for symbol in potcars.values() if not symbol or Path(symbol).name != symbol]
         if strange:
             raise ValueError(f"{strange[0]!r} is no name of a POTCAR; write one such as Mg_pv, without folders")
@@ -202,11 +162,6 @@ class VaspSettings(LabelerSettings):
     def _tags(cls, incar: dict[str, JsonValue]) -> dict[str, JsonValue]:
         return upper_tags(incar)
 
-    @field_validator("compositions")
-    @classmethod
-    def _sorted_elements(cls, compositions: dict[str, VaspChange]) -> dict[str, VaspChange]:
-        return {chemical_system(key.split("-")): change for key, change in compositions.items()}
-
     @model_validator(mode="after")
     def _one_beginning(self) -> Self:
         if self.incar_file is not None and self.input_set != "paper":
@@ -217,6 +172,10 @@ class VaspSettings(LabelerSettings):
         if foreign:
             raise ValueError(f"compositions name {', '.join(foreign)}, which have no POTCAR in potcars")
         return self
+
+    def change(self, elements: Iterable[str]) -> VaspChange:
+        """Return what is different for frames of exactly these elements."""
+        return self.compositions.get(chemical_system(elements), VaspChange())
 
     def potcar(self, element: str) -> Path:
         """Return the POTCAR file of an element.

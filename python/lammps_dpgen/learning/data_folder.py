@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +23,9 @@ from lammps_dpgen.store.records import StoredLabel
 from lammps_dpgen.training.data import write_systems
 
 DataFormat = Literal["deepmd/npy", "deepmd/npy/mixed", "extxyz"]
+
+#: Digits of a settings hash that are shown, and that are needed to name it.
+_DIGITS, _FEWEST_DIGITS = 12, 6
 
 UNITS = {
     "length": "Å",
@@ -44,7 +47,7 @@ def write_data_folder(
     test_share: float = 0.0,
     seed: int = 1,
     generation: int | None = None,
-    mixed: bool = False,
+    mixed: Collection[str] | None = (),
 ) -> dict[str, Any]:
     """Write labels into a new folder, whole or not at all, with a README.json that says what they are.
 
@@ -53,7 +56,7 @@ def write_data_folder(
     output
         It must not be there.
     labels
-        At least one, all of the same settings unless `mixed`.
+        At least one, all of the same settings but for those that `mixed` names.
     form
         deepmd/npy: one system per composition; deepmd/npy/mixed: one per number of atoms; extxyz: one file per set.
     run
@@ -64,9 +67,8 @@ def write_data_folder(
         Chooses these frames.
     generation
         The one whose training data they are; None: they are all labels.
-
     mixed
-        Labels of different settings may stand beside each other.
+        Stages and first digits of settings hashes whose labels may be of other settings than the rest; None: all may.
 
     Returns
     -------
@@ -78,8 +80,8 @@ def write_data_folder(
     ConfigError
         The folder cannot be written, or labels of different settings are to stand in it.
     """
-    if not mixed:
-        _refuse_mixed_settings(labels, run)
+    if mixed is not None:
+        _refuse_mixed_settings(labels, run, mixed)
     sets = split(labels, test_share, seed)
     about = {
         "created_by": f"lammps-dpgen {__version__}",
@@ -98,11 +100,39 @@ def write_data_folder(
     return about
 
 
-def _refuse_mixed_settings(labels: Sequence[StoredLabel], run: str) -> None:
-    hashes = Counter(one.label.settings_hash for one in labels)
-    if len(hashes) > 1:
-        found = ", ".join(f"{number} of {name[:12]}" for name, number in hashes.most_common())
-        raise ConfigError(f"{run} holds labels of different settings ({found}); they do not belong into one dataset")
+def _refuse_mixed_settings(labels: Sequence[StoredLabel], run: str, allowed: Collection[str]) -> None:
+    """Refuse labels of several settings, unless all of them but one are allowed by name."""
+    groups: dict[str, list[StoredLabel]] = {}
+    for one in labels:
+        groups.setdefault(one.label.settings_hash, []).append(one)
+    stages = {name: {one.frame.origin.stage for one in members} for name, members in groups.items()}
+    unknown = [name for name in allowed if not any(_names(name, group, stages[group]) for group in groups)]
+    if unknown:
+        raise ConfigError(f"{run} has no labels of {', '.join(unknown)}; it has {_told(groups, stages)}")
+    others = [
+        group
+        for group in groups
+        if not stages[group] <= set(allowed) and not any(_names(name, group) for name in allowed)
+    ]
+    if len(others) > 1:
+        raise ConfigError(
+            f"{run} holds labels of different settings, which do not belong into one dataset: {_told(groups, stages)}. "
+            "If these do, name all but one of them: --mixed-labels with the stage or the first digits of the settings"
+        )
+
+
+def _names(name: str, settings_hash: str, stages: Collection[str] = ()) -> bool:
+    """Tell whether `name` is the beginning of a settings hash, or one of the stages."""
+    return name in stages or (len(name) >= _FEWEST_DIGITS and settings_hash.startswith(name))
+
+
+def _told(groups: Mapping[str, Sequence[StoredLabel]], stages: Mapping[str, set[str]]) -> str:
+    """Say how many labels there are of each settings, and where they come from."""
+    texts = []
+    for name, members in sorted(groups.items(), key=lambda group: -len(group[1])):
+        where = ", ".join(f"stage {stage}" if stage else "no stage" for stage in sorted(stages[name]))
+        texts.append(f"{len(members)} of {name[:_DIGITS]} ({members[0].label.code}; {where})")
+    return "; ".join(texts)
 
 
 def split(labels: Sequence[StoredLabel], test_share: float, seed: int) -> dict[str, list[StoredLabel]]:
