@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,6 +75,20 @@ def check_task(task: Task, executor: str, open_ids: Collection[str], *, closed: 
         raise ExecutionError(f"a task with id {task.id} is open already; each open task needs an id of its own")
     if task.service.count(":") != 1:
         raise ExecutionError(f"task {task.id}: service is '{task.service}', expected 'package.module:Class'")
+
+
+def plain_text(task: Task, *parts: Any) -> str:
+    """Return parts of a task as one JSON text, the same for the same parts.
+
+    Raises
+    ------
+    ExecutionError
+        They are no plain data.
+    """
+    try:
+        return json.dumps(parts, sort_keys=True)
+    except (TypeError, ValueError) as error:
+        raise ExecutionError(f"task {task.id}: settings or payload are no plain data: {error}") from error
 
 
 class Executor(Protocol):

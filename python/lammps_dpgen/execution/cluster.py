@@ -7,7 +7,6 @@ controller which was killed finds its tasks again, finished or running.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sys
 import time
@@ -18,7 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from lammps_dpgen.errors import ExecutionError
-from lammps_dpgen.execution.base import Outcome, Task, check_task
+from lammps_dpgen.execution.base import Outcome, Task, check_task, plain_text
 from lammps_dpgen.execution.box import Result, TaskBox
 from lammps_dpgen.execution.environment import clean_environment
 from lammps_dpgen.execution.local import LOG_NAME
@@ -256,10 +255,7 @@ class ClusterExecutor:
 
 def _key(task: Task) -> str:
     """Return what a task is known by: the same work has the same key, whichever controller asks for it."""
-    try:
-        text = json.dumps([task.id, task.service, task.service_settings, task.method, task.payload], sort_keys=True)
-    except (TypeError, ValueError) as error:
-        raise ExecutionError(f"task {task.id}: settings or payload are no plain data: {error}") from error
+    text = plain_text(task, task.id, task.service, task.service_settings, task.method, task.payload)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections import deque
@@ -13,7 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from lammps_dpgen.errors import ExecutionError
-from lammps_dpgen.execution.base import Outcome, Task, check_task
+from lammps_dpgen.execution.base import Outcome, Task, check_task, plain_text
 from lammps_dpgen.execution.devices import VISIBLE
 from lammps_dpgen.execution.environment import clean_environment
 from lammps_dpgen.execution.process import WorkerProcess
@@ -98,11 +97,8 @@ class LocalExecutor:
             The executor is closed, the id is that of an open task, or settings or payload are no plain data.
         """
         check_task(task, self._name, self._open, closed=self._closed)
-        try:
-            key = json.dumps([task.service, task.service_settings], sort_keys=True)
-            json.dumps(task.payload)
-        except (TypeError, ValueError) as error:
-            raise ExecutionError(f"task {task.id}: settings or payload are no plain data: {error}") from error
+        key = plain_text(task, task.service, task.service_settings)
+        plain_text(task, task.payload)
         self._open.add(task.id)
         self._waiting.append(_Job(task, key, task.timeout))
         self._start_waiting()
