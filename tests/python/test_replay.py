@@ -20,7 +20,7 @@ from conftest import DATA
 from lammps_dpgen.errors import ConfigError, LabelError
 from lammps_dpgen.frame import Frame, Label, LabelledFrame
 from lammps_dpgen.labeling.ase import AseLabeler, AseSettings
-from lammps_dpgen.labeling.contract import contract_frame
+from lammps_dpgen.labeling.contract import LabelerContract, contract_frame
 from lammps_dpgen.labeling.replay import ReplayLabeler, ReplaySettings
 from lammps_dpgen.training.data import write_systems
 
@@ -41,15 +41,8 @@ def others(number: int = 30) -> list[Frame]:
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("replay") / "dataset.extxyz"
-    images = []
-    for frame in (*others(), FRAME, contract_frame("Al", ["Al"], (1, 1, 2))):
-        atoms = frame.to_ase()
-        atoms.info.clear()
-        atoms.calc = EMT()
-        results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces(), "stress": atoms.get_stress()}
-        atoms.calc = SinglePointCalculator(atoms, **results)
-        images.append(atoms)
-    write(path, images, format="extxyz")
+    frames = (*others(), FRAME, contract_frame("Al", ["Al"], (1, 1, 2)))
+    write(path, [labelled(frame) for frame in frames], format="extxyz")
     return path
 
 
@@ -72,6 +65,60 @@ WAYS = {
     ),
     "a little off": replace(FRAME, positions=FRAME.positions + 4e-4 * np.array([1.0, 0.0, 0.0])),
 }
+
+
+class TestContract(LabelerContract):
+    """What every labeler has to do, with a dataset of the frames that it is asked about.
+
+    It has each crystal in one orientation, order of atoms and choice of images; another choice of cell vectors is
+    another frame for this labeler, so those of the contract are in the dataset too.
+    """
+
+    energy_step = 1e-3
+    energy_tolerance = 1e-7
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def plain_settings(cls, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+        path = tmp_path_factory.mktemp("contract") / "dataset.extxyz"
+        write(path, [labelled(frame) for frame in asked(FRAME, cls.energy_step)], format="extxyz")
+        return {"datasets": [str(path)], "tolerance": 1e-5}
+
+    @pytest.fixture
+    def labeler(self, plain_settings: dict[str, Any]) -> ReplayLabeler:
+        return ReplayLabeler(ReplaySettings.model_validate(plain_settings))
+
+    @pytest.fixture
+    def frame(self) -> Frame:
+        return FRAME
+
+
+def asked(frame: Frame, step: float) -> list[Frame]:
+    """Return a frame, its finite differences by atoms and by strains, and two other cells of the same crystal."""
+    frames = [frame]
+    for sign in (step, -step):
+        for atom in {0, frame.n_atoms // 2, frame.n_atoms - 1}:
+            for axis in range(3):
+                shift = np.zeros((frame.n_atoms, 3))
+                shift[atom, axis] = sign
+                frames.append(replace(frame, positions=frame.positions + shift))
+        for i in range(3):
+            for j in range(i, 3):
+                strain = np.zeros((3, 3))
+                strain[i, j] += 0.5 * sign
+                strain[j, i] += 0.5 * sign
+                frames.append(turned(frame, np.eye(3) + strain))
+    tilt = np.array([[1.0, 0.0, 0.0], [2.0, 1.0, 0.0], [-1.0, 3.0, 1.0]])
+    return [*frames, replace(frame, cell=tilt @ frame.cell), replace(frame, cell=frame.cell[[1, 0, 2]])]
+
+
+def labelled(frame: Frame) -> Atoms:
+    atoms = frame.to_ase()
+    atoms.info.clear()
+    atoms.calc = EMT()
+    results = {"energy": atoms.get_potential_energy(), "forces": atoms.get_forces(), "stress": atoms.get_stress()}
+    atoms.calc = SinglePointCalculator(atoms, **results)
+    return atoms
 
 
 class TestFound:
