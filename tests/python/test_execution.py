@@ -17,7 +17,7 @@ import pytest
 
 from lammps_dpgen.errors import ExecutionError
 from lammps_dpgen.execution.base import Outcome, Task
-from lammps_dpgen.execution.environment import available_cores, clean_environment
+from lammps_dpgen.execution.environment import available_cores, clean_environment, without_secrets
 from lammps_dpgen.execution.local import LocalExecutor
 
 LIMIT = 60.0
@@ -382,6 +382,24 @@ def test_clean_environment_begins_from_what_is_given() -> None:
     assert environment["HOME"] == "/home"
     assert "PMI_SIZE" not in environment
     assert environment["DP_INTER_OP_PARALLELISM_THREADS"] == "1"
+
+
+def test_secrets_of_the_environment_stay_out_of_texts() -> None:
+    """By the names of the variables; logins in addresses too. Short values and other variables stay."""
+    environment = {"CLUSTER_TOKEN": "xyzzy-1", "MY_API_KEY": "abcdef", "DB_PASSWORD": "12", "HOME": "/home/me"}
+    said = "xyzzy-1 abcdef 12 /home/me postgresql://me:pw@host/db"
+    assert without_secrets(said, environment) == "(left out) (left out) 12 /home/me postgresql://host/db"
+
+
+def test_a_cause_tells_no_secrets(task: Callable[..., Task], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where a program that fails says what is in its environment: neither the cause nor the log has it."""
+    monkeypatch.setenv("CLUSTER_TOKEN", "xyzzy-secret")
+    with LocalExecutor(1) as executor:
+        executor.submit(task("Trouble.tell_environment"))
+        outcome = finish(executor)["one"]
+    assert outcome.error == "the program said CLUSTER_TOKEN=(left out)"
+    assert outcome.log is not None
+    assert "xyzzy" not in outcome.log.read_text()
 
 
 def test_available_cores_follow_the_affinity() -> None:

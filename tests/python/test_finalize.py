@@ -21,9 +21,10 @@ from lammps_dpgen.campaign.finalize import finalize
 from lammps_dpgen.campaign.forecast import forecast
 from lammps_dpgen.campaign.references import LABELERS, STRUCTURES, articles, bibliography, citation_page
 from lammps_dpgen.config import CampaignConfig, load_config
-from lammps_dpgen.config.normal_form import HIDDEN, normal_form, without_places
+from lammps_dpgen.config.normal_form import normal_form, without_places
 from lammps_dpgen.ensemble import Ensemble
 from lammps_dpgen.errors import ConfigError, StoreError
+from lammps_dpgen.execution.environment import HIDDEN
 from lammps_dpgen.frame import Frame, FrameOrigin, Label
 from lammps_dpgen.labelled_data import labelled_atoms, read_labelled
 from lammps_dpgen.learning.models import adopt_models, keep_model

@@ -54,6 +54,9 @@ class Trouble:
         print("words for the log")
         raise LabelError("the reference did not converge\nin 100 iterations")
 
+    def tell_environment(self, payload: dict[str, Any], folder: Path) -> dict[str, Any]:
+        raise LabelError(f"the program said CLUSTER_TOKEN={os.environ['CLUSTER_TOKEN']}")
+
     def bug(self, payload: dict[str, Any], folder: Path) -> dict[str, Any]:
         raise KeyError("missing")
 
@@ -99,6 +102,13 @@ class Trouble:
     def hang_or_answer(self, payload: dict[str, Any], folder: Path) -> dict[str, Any]:
         """Hang once, then answer."""
         return {} if Path(payload["pids"]).exists() else self.hang(payload, folder)
+
+    def slow(self, payload: dict[str, Any], folder: Path) -> dict[str, Any]:
+        """Tell in a file who begins, and take a while."""
+        with Path(payload["log"]).open("a") as log:
+            log.write(f"{payload['name']}\n")
+        time.sleep(payload["seconds"])
+        return {}
 
 
 class Surroundings:

@@ -11,11 +11,8 @@ from pydantic import BaseModel
 
 from lammps_dpgen.config.base import Section
 from lammps_dpgen.config.parts import InlineSection
+from lammps_dpgen.execution.environment import HIDDEN, LOGIN, SECRET_NAME
 
-#: What stands for a secret.
-HIDDEN = "(left out)"
-_SECRET_KEY = re.compile(r"password|passwd|secret|token|api_?key|credential|private_?key", re.IGNORECASE)
-_LOGIN = re.compile(r"(?<=://)[^/\s@]+@")
 #: An absolute path inside a text: two parts at least, so that a lonely stroke stays.
 _PATH = re.compile(r"(?<![\w.:/~$}-])(?:/[^\s/'\",:;=]+)+/([^\s/'\",:;=]+)/?")
 
@@ -32,7 +29,7 @@ def normal_form(config: Section) -> dict[str, Any]:
 
 
 def _plain(value: Any, key: str) -> Any:
-    if _SECRET_KEY.search(key) and value and not isinstance(value, (bool, int, float)):
+    if SECRET_NAME.search(key) and value and not isinstance(value, (bool, int, float)):
         return HIDDEN
     if isinstance(value, InlineSection):
         own = {name: getattr(value, name) for name in value.own_keys()}
@@ -56,7 +53,7 @@ def _mapping(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def without_places(text: str) -> str:
     """Return a text with absolute paths cut to the name of the file, and without logins in addresses."""
-    text = _LOGIN.sub("", text)
+    text = LOGIN.sub("", text)
     if text.startswith("/") and not re.search(r"\s", text):
         return Path(text).name
     return _PATH.sub(r"\1", text)

@@ -7,6 +7,7 @@ of the job. A DFT code or a training started by a worker would believe it, and h
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 
 from lammps_dpgen.execution.devices import give_back
@@ -39,6 +40,14 @@ THREAD_NAMES = (
 TENSORFLOW = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
 
 
+#: What stands for a secret in a text, and what is one: values under such names, and logins in addresses.
+HIDDEN = "(left out)"
+SECRET_NAME = re.compile(r"password|passwd|secret|token|api_?key|access_?key|credential|private_?key", re.IGNORECASE)
+LOGIN = re.compile(r"(?<=://)[^/\s@]+@")
+#: Shorter values are no secrets, and would be found everywhere.
+_SHORTEST_SECRET = 6
+
+
 def clean_environment(threads: int, base: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment for a child process that is no rank of an MPI job.
 
@@ -61,6 +70,22 @@ def clean_environment(threads: int, base: Mapping[str, str] | None = None) -> di
     environment["DP_INTER_OP_PARALLELISM_THREADS"] = str(min(threads, 2))
     environment.update(TENSORFLOW)
     return environment
+
+
+def without_secrets(text: str, environment: Mapping[str, str] | None = None) -> str:
+    """Return a text without the values of variables whose names say that they are secrets, and without logins.
+
+    What a program says about its failure is kept for long, and read by many.
+
+    Parameters
+    ----------
+    environment
+        That of this process by default.
+    """
+    for name, value in (os.environ if environment is None else environment).items():
+        if len(value) >= _SHORTEST_SECRET and SECRET_NAME.search(name):
+            text = text.replace(value, HIDDEN)
+    return LOGIN.sub("", text)
 
 
 def _marks_a_rank(name: str) -> bool:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from lammps_dpgen.errors import DpgenError, ExecutionError
+from lammps_dpgen.execution.environment import without_secrets
 
 _PR_SET_PDEATHSIG = 1
 
@@ -121,7 +122,7 @@ class _Worker:
             _redirect(folder / request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 1, 2)
             answer = {"value": self._call(request, folder)}
         except BaseException as error:  # SystemExit too: nothing that a service does ends its worker
-            traceback.print_exc()
+            print(without_secrets(traceback.format_exc()), file=sys.stderr, end="")
             self._key = self._service = None  # the next attempt begins with a fresh object
             answer = {"error": _cause(error)}
         _flush()
@@ -162,7 +163,7 @@ def _make_service(path: str, settings: dict[str, Any]) -> Any:
 
 def _cause(error: BaseException) -> str:
     """Return the error in one line; an error of this package speaks for itself."""
-    text = " ".join(str(error).split())
+    text = without_secrets(" ".join(str(error).split()))
     if isinstance(error, DpgenError) and text:
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

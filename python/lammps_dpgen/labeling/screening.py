@@ -43,10 +43,17 @@ def screened_label(frame: Frame, settings_hash: str, compute: Callable[[], Resul
     Raises
     ------
     LabelError
-        `compute` failed, or its result has values that are not finite or forces of the wrong shape.
+        `compute` failed, the disk of its folder is full, or its result has values that are not finite or forces of the
+        wrong shape.
     """
     start = time.perf_counter()
-    result = compute()
+    try:
+        result = compute()
+    except OSError as error:
+        raise LabelError(
+            f"the files of the label cannot be written or read ({error}); see to the room and the permissions on the "
+            "disk of the run folder"
+        ) from error
     refuse_bad_result(frame, result)
     return Label(
         energy=result.energy,
