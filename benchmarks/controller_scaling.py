@@ -88,7 +88,8 @@ class Campaign:
 
     def row(self) -> list[str]:
         """Return the row of the table."""
-        events = {kind: sum(turn["events"][kind] for turn in self.turns) for kind in ("letter", "label", "train")}
+        kinds = ("letter", "label", "train")
+        events = {kind: sum(turn["events"].get(kind, 0) for turn in self.turns) for kind in kinds}
         lower, middle, upper = statistics.quantiles(self.per_event("wall"), n=4)
         return [
             f"{self.n_labels:,}",

@@ -1,6 +1,7 @@
 """How good models become with how many labels: this project, frames at random, and rounds from scratch as in DP-GEN.
 
     python benchmarks/label_efficiency.py --folder DIR [--seeds 0 1 2 3 4] [--methods campaign random offline] [--write]
+    python benchmarks/label_efficiency.py --folder DIR --seeds 0 --methods dpgen --dpgen /path/to/bin/dpgen [--write]
 
 All begin from the same structures, have the same trainer, the same reference (an embedded-atom potential) and the same
 conditions of MD, and take at most BATCH labels at a time. The error is that of the forces on frames of MD with the
@@ -24,6 +25,8 @@ import numpy as np
 import yaml
 from ase import Atoms
 from ase.io import read, write
+from dpgen_itself import Rounds, run_dpgen
+from dpgen_itself import errors as dpgen_errors
 
 from lammps_dpgen.config import CampaignConfig, load_config
 from lammps_dpgen.ensemble import Ensemble
@@ -51,7 +54,10 @@ METHODS = {
     "campaign": "lammps-dpgen",
     "random": "random frames",
     "offline": "rounds from scratch, as DP-GEN",
+    "dpgen": "DP-GEN 0.14 itself",
 }
+#: Those that need nothing but this package.
+OURS = ("campaign", "random", "offline")
 #: Labels of a round, rounds after generation 0, trajectories of a round; steps of a trajectory and between two looks.
 BATCH, ROUNDS, TRAJECTORIES = 8, 5, 6
 STEPS, EVERY = 400, 10
@@ -114,14 +120,7 @@ def run_command(folder: Path, config: dict[str, Any]) -> None:
 
 def offline(folder: Path, seed: int) -> None:
     """Do rounds as DP-GEN: whole trajectories, a draw from all candidates, labels, models from scratch on all data."""
-    (folder / "campaign.yaml").write_text(yaml.safe_dump(configuration(seed)))
-    config = load_config(folder / "campaign.yaml", CampaignConfig)
-    boot = {key: value for key, value in configuration(seed).items() if key in ("models", "seed", "structures")}
-    boot |= {key: configuration(seed)[key] for key in ("run_folder", "type_map", "labeler", "trainer")}
-    (folder / "boot.yaml").write_text(yaml.safe_dump(boot))
-    with (folder / "log.txt").open("a") as log:
-        command = [BIN / "lammps-dpgen", "bootstrap", "boot.yaml"]
-        subprocess.run(command, cwd=folder, stdout=log, stderr=log, check=True)
+    config = bootstrapped(folder, seed)
     run = RunFolder(config.run_folder)
     with (
         Ledger.open(run.ledger, config_hash=config.config_hash()) as ledger,
@@ -138,6 +137,25 @@ def offline(folder: Path, seed: int) -> None:
                 trainings, ledger, run, config, number=number, reason="round", warm_start=False, patience=3
             )
             publish_generation(ledger, run, trained)
+
+
+def bootstrapped(folder: Path, seed: int) -> CampaignConfig:
+    """Make generation 0 without a campaign."""
+    (folder / "campaign.yaml").write_text(yaml.safe_dump(configuration(seed)))
+    keys = ("models", "seed", "structures", "run_folder", "type_map", "labeler", "trainer")
+    (folder / "boot.yaml").write_text(yaml.safe_dump({key: configuration(seed)[key] for key in keys}))
+    with (folder / "log.txt").open("a") as log:
+        command = [BIN / "lammps-dpgen", "bootstrap", "boot.yaml"]
+        subprocess.run(command, cwd=folder, stdout=log, stderr=log, check=True)
+    return load_config(folder / "campaign.yaml", CampaignConfig)
+
+
+def dpgen(folder: Path, seed: int, program: Path) -> None:
+    """Let DP-GEN itself go on from generation 0."""
+    config = bootstrapped(folder, seed)
+    (starts,) = frames_of_sources(config.structures, config.seed, config.type_map)
+    rounds = Rounds(ROUNDS, TRAJECTORIES, TEMPERATURES, STEPS, EVERY, BATCH, TRUST)
+    run_dpgen(folder, program, starts, config.models, config.type_map, rounds)
 
 
 def explored(config: CampaignConfig, run: RunFolder, number: int, seed: int) -> list[Any]:
@@ -255,7 +273,7 @@ def draw(folder: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(6.4, 4.0))
-    colours = dict(zip(METHODS, ("#0072b2", "#009e73", "#d55e00"), strict=True))
+    colours = dict(zip(METHODS, ("#0072b2", "#009e73", "#d55e00", "#56565a"), strict=True))
     named: set[str] = set()
     for method, _, curve in results(folder):
         label = None if method in named else METHODS[method]
@@ -272,9 +290,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="runs and results; kept")
     parser.add_argument("--seeds", type=int, nargs="*", default=list(range(5)))
-    parser.add_argument("--methods", nargs="*", choices=list(METHODS), default=list(METHODS))
+    parser.add_argument("--methods", nargs="*", choices=list(METHODS), default=list(OURS))
+    parser.add_argument("--dpgen", type=Path, help="the program of DP-GEN, for the method dpgen")
     parser.add_argument("--write", action="store_true", help=f"put table and picture into {PAGE.name}")
     asked = parser.parse_args()
+    if "dpgen" in asked.methods and asked.dpgen is None:
+        parser.error("--methods dpgen needs --dpgen, the path of DP-GEN's program")
     folder = asked.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     test = held_out(folder) if asked.seeds else []
@@ -285,8 +306,13 @@ def main() -> None:
                 continue
             mine = folder / f"{method}-{seed}"
             mine.mkdir(exist_ok=True)
-            {"campaign": campaign, "random": at_random, "offline": offline}[method](mine, seed)
-            path.write_text(json.dumps({"method": method, "seed": seed, "curve": errors(mine, test)}))
+            if method == "dpgen":
+                dpgen(mine, seed, asked.dpgen)
+                curve = dpgen_errors(mine, test)
+            else:
+                {"campaign": campaign, "random": at_random, "offline": offline}[method](mine, seed)
+                curve = errors(mine, test)
+            path.write_text(json.dumps({"method": method, "seed": seed, "curve": curve}))
     tell(folder, into_docs=asked.write)
 
 
