@@ -29,6 +29,8 @@ class LabelBatches:
         Folder for the working folders of the labels.
     on_result
         Called for each frame once its result is in the ledger, with whether it belongs to the batch that is waited for.
+    tell
+        Called with what a user should see.
     """
 
     def __init__(
@@ -38,9 +40,11 @@ class LabelBatches:
         config: LearningConfig,
         scratch: Path,
         on_result: Callable[[LabelResult, bool], None],
+        tell: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._settings, self._share, self._scratch = config.label_batches, config.complete_share, scratch
-        self._on_result = on_result
+        self._tries, self._failed_batches = config.safe_points.tries, 0
+        self._on_result, self._tell = on_result, tell
         labeler_of = partial(_labeler_of, config)
         self._queue = LabelQueue(executor, ledger, labeler_of, scratch, on_result=self._ended)
         self._batch: set[str] = set()
@@ -60,7 +64,7 @@ class LabelBatches:
         Raises
         ------
         LearningError
-            More labels fail than the configuration bears.
+            More labels fail than the configuration bears, or those of several batches failed one and all.
         """
         self._batch, self._results = {frame.hash for frame in frames}, []
         self._queue.add(frames)
@@ -68,6 +72,7 @@ class LabelBatches:
         while len(self._batch & self._queue.pending) > left:
             if not self.collect():
                 sleep()
+        self._refuse_hopeless_labeler()
         return self._results
 
     def label_rest(self, sleep: Sleep) -> None:
@@ -90,6 +95,21 @@ class LabelBatches:
         if not result.reused:
             self._last.append(result.error if result.label is None else None)
         self._on_result(result, of_batch)
+
+    def _refuse_hopeless_labeler(self) -> None:
+        if not self._results or any(result.label is not None for result in self._results):
+            self._failed_batches = 0
+            return
+        self._failed_batches += 1
+        causes = Counter(result.error for result in self._results)
+        cause, number = causes.most_common(1)[0]
+        text = f"all {len(self._results)} labels of a pause failed; most often ({number}): {cause}"
+        self._tell(text)
+        if self._failed_batches >= self._tries:
+            raise LearningError(
+                f"{text}. That happened in {self._tries} pauses one after another, so the labeler is at fault and not "
+                f"the frames; see {self._scratch}. Frames, labels and models are stored: mend the labeler and run again"
+            )
 
     def _refuse_many_failures(self) -> None:
         causes = Counter(cause for cause in self._last if cause is not None)

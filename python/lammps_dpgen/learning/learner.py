@@ -29,15 +29,12 @@ from lammps_dpgen.learning.logbook import Logbook
 from lammps_dpgen.learning.models import adopt_models, link_generation
 from lammps_dpgen.learning.second_look import SecondLook, TrustBounds
 from lammps_dpgen.learning.selection import Selection, check_initial_frames, select
-from lammps_dpgen.learning.training_rounds import GenerationTraining, good_enough
+from lammps_dpgen.learning.training_rounds import GenerationTraining, good_enough, sample_of_labels
 from lammps_dpgen.learning.workers import label_executor, training_executor
 from lammps_dpgen.monitor.view import View
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.records import Generation, StoredLabel
 from lammps_dpgen.store.run_folder import RunFolder
-
-#: Labels that the models of the last training are compared on with their predecessors, at most.
-FINAL_SAMPLE = 500
 
 
 class Learner:
@@ -77,12 +74,13 @@ class Learner:
         self._batches: LabelBatches | None = None
         self._trainings: Executor | None = None
         self._counts: Counter[str] = Counter()
-        self._failed_batches = 0
 
     def __enter__(self) -> Learner:
         self._labels = self._stack.enter_context(label_executor(self.config, self.run))
         self._trainings = self._stack.enter_context(training_executor(self.config, self.run))
-        self._batches = LabelBatches(self._labels, self.ledger, self.config, self.run.labels, self._label_done)
+        self._batches = LabelBatches(
+            self._labels, self.ledger, self.config, self.run.labels, self._label_done, self.view.message
+        )
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -205,7 +203,7 @@ class Learner:
             return False
         begin = time.monotonic()
         number = self.generation.number + 1
-        sample = self._sample_of_labels(number)
+        sample = sample_of_labels(self.ledger, self.config, number)
         self.view.phase("final training", f"generation {number} on {self.ledger.counts().labels} labels")
         with Judge(self.ensemble, sample) as judge:
             trained, models, before, after = self._trainings_of(number).final(judge)
@@ -221,14 +219,6 @@ class Learner:
             self.view.message(f"the final training made worse models, the last ones stay: {text}")
         self.seconds["training"] += time.monotonic() - begin
         return better
-
-    def _sample_of_labels(self, number: int) -> list[LabelledFrame]:
-        """Draw labels, the same ones at each start."""
-        numbers = self.ledger.label_numbers(self.config.settings_hashes)
-        rng = np.random.default_rng([self.config.seed, number])
-        drawn = rng.choice(len(numbers), min(len(numbers), FINAL_SAMPLE), replace=False)
-        labels = self.ledger.labels(numbers=[numbers[int(i)] for i in drawn])
-        return [LabelledFrame(stored.frame, stored.label) for stored in labels]
 
     def jump(self, frame: Frame) -> tuple[float, float]:
         """How far the last training moved model 1 on a frame: energy per atom (eV), largest force change (eV/Å)."""
@@ -347,9 +337,10 @@ class Learner:
         begin = time.monotonic()
         self.view.phase("labels", f"{len(frames)} frames")
         self._counts = Counter(total=len(frames))
-        results = self._batches.label(frames, self._wait)
-        self.seconds["labels"] += time.monotonic() - begin
-        self._refuse_hopeless_labeler(results)
+        try:
+            self._batches.label(frames, self._wait)
+        finally:
+            self.seconds["labels"] += time.monotonic() - begin
 
     def _label_rest(self) -> None:
         """Wait for the labels of earlier batches that are still on their way."""
@@ -366,22 +357,6 @@ class Learner:
         if of_batch:
             self._counts["failed" if result.label is None else "done"] += 1
             self.view.labels(self._counts["done"], self._counts["total"], self._counts["failed"])
-
-    def _refuse_hopeless_labeler(self, results: Sequence[LabelResult]) -> None:
-        if not results or any(result.label is not None for result in results):
-            self._failed_batches = 0
-            return
-        self._failed_batches += 1
-        tries = self.config.safe_points.tries
-        causes = Counter(result.error for result in results)
-        cause, number = causes.most_common(1)[0]
-        text = f"all {len(results)} labels of a pause failed; most often ({number}): {cause}"
-        self.view.message(text)
-        if self._failed_batches >= tries:
-            raise LearningError(
-                f"{text}. That happened in {tries} pauses one after another, so the labeler is at fault and not the "
-                f"frames; see {self.run.labels}. Frames, labels and models are stored: mend the labeler and run again"
-            )
 
     def _train(self, reason: str, at_hand: Frame | None = None) -> None:
         """Train the next generation on everything, and publish it if it is better on the new labels."""

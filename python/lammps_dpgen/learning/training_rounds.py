@@ -13,6 +13,7 @@ from lammps_dpgen.config.learning import LearningConfig
 from lammps_dpgen.ensemble import Ensemble
 from lammps_dpgen.errors import LearningError
 from lammps_dpgen.execution.base import Executor
+from lammps_dpgen.frame import LabelledFrame
 from lammps_dpgen.learning.generations import FINAL, TrainedGeneration, train_generation
 from lammps_dpgen.learning.judge import Judge
 from lammps_dpgen.learning.logbook import Logbook
@@ -25,6 +26,8 @@ from lammps_dpgen.store.run_folder import RunFolder
 TOLERANCE = 1.5
 #: They are good below this force RMSE, eV/Å: less than a small net reaches on a melt.
 GOOD_ALREADY = 0.02
+#: Labels that the models of the last training are compared on with their predecessors, at most.
+FINAL_SAMPLE = 500
 
 #: Models that are trained and stored, the same ones loaded, and the force RMSE (eV/Å) before and after.
 Judged = tuple[TrainedGeneration, Ensemble, float, float]
@@ -137,6 +140,15 @@ def improved(before: float, after: float) -> bool:
     if not np.isfinite(after):
         return False
     return after < before or (before < GOOD_ALREADY and after < TOLERANCE * before)
+
+
+def sample_of_labels(ledger: Ledger, config: LearningConfig, number: int) -> list[LabelledFrame]:
+    """Draw labels, the same ones at each start of a run, that final models are compared on with the last ones."""
+    numbers = ledger.label_numbers(config.settings_hashes)
+    rng = np.random.default_rng([config.seed, number])
+    drawn = rng.choice(len(numbers), min(len(numbers), FINAL_SAMPLE), replace=False)
+    labels = ledger.labels(numbers=[numbers[int(i)] for i in drawn])
+    return [LabelledFrame(stored.frame, stored.label) for stored in labels]
 
 
 def good_enough(before: float, after: float) -> bool:
