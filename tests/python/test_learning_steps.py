@@ -16,6 +16,7 @@ from lammps_dpgen.config.bootstrap import BootstrapConfig
 from lammps_dpgen.errors import ConfigError, LearningError, StoreError
 from lammps_dpgen.execution.base import Outcome, Task
 from lammps_dpgen.frame import Frame, Label
+from lammps_dpgen.learning import labels
 from lammps_dpgen.learning.checks import check_part
 from lammps_dpgen.learning.generations import publish_generation, train_generation, training_seed
 from lammps_dpgen.learning.labels import LabelResult, label_frames
@@ -121,6 +122,21 @@ class TestLabels:
         again = label_frames(executor, ledger, [*frames, frame(0)], config.labeler, run.labels)
         assert len(executor.tasks) == 2
         assert [result.reused for result in again] == [True, True]
+
+    def test_many_labels_wait_as_frames(
+        self, config: BootstrapConfig, run: RunFolder, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The executor never has more than so many of them, and all come in the end."""
+        monkeypatch.setattr(labels, "MOST_OPEN", 3)
+        executor = ScriptedExecutor(label_of(config))
+        frames = [frame(number) for number in range(10)]
+        ledger.add_frames(frames)
+        most: list[int] = []
+        results = label_frames(
+            executor, ledger, frames, config.labeler, run.labels, on_result=lambda _: most.append(executor.open_tasks)
+        )
+        assert len(executor.tasks) == len(results) == len({result.frame.hash for result in results}) == 10
+        assert max(most) == 2  # beside the one whose result came
 
     def test_the_result_is_in_the_ledger_when_it_is_told(
         self, config: BootstrapConfig, run: RunFolder, ledger: Ledger

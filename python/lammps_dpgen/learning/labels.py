@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,10 @@ from lammps_dpgen.store.ledger import Ledger
 
 #: Seconds between two looks at the workers.
 POLL_INTERVAL = 0.05
+
+#: Most labels that the executor has at a time, more than any queue works on; as tasks they take several times the
+#: memory that frames do.
+MOST_OPEN = 2000
 
 #: Called while waiting; sleeps, and may redraw, keep other ranks alive, or raise to stop.
 Sleep = Callable[[], None]
@@ -73,6 +78,7 @@ class LabelQueue:
         self._executor, self._ledger, self._labeler_of, self._scratch = executor, ledger, labeler_of, scratch
         self._on_result = on_result
         self._pending: dict[str, tuple[Frame, str]] = {}
+        self._waiting: deque[str] = deque()
         self._hashes: list[tuple[LabelerSection, str]] = []
 
     @property
@@ -92,7 +98,8 @@ class LabelQueue:
                 self._on_result(LabelResult(frame, known, reused=True))
                 continue
             self._pending[frame.hash] = frame, settings_hash
-            self._executor.submit(_task(frame, labeler, self._scratch))
+            self._waiting.append(frame.hash)
+        self._submit()
 
     def collect(self) -> int:
         """Record the labels that have come since the last call; return how many ended, well or not.
@@ -106,7 +113,14 @@ class LabelQueue:
         for outcome in outcomes:
             frame, settings_hash = self._pending.pop(outcome.task.id)
             self._on_result(_record(self._ledger, frame, outcome, settings_hash))
+        self._submit()
         return len(outcomes)
+
+    def _submit(self) -> None:
+        """Give the executor as many of the labels that wait as it may have."""
+        while self._waiting and len(self._pending) - len(self._waiting) < MOST_OPEN:
+            frame, _ = self._pending[self._waiting.popleft()]
+            self._executor.submit(label_task(frame, self._labeler_of(frame), self._scratch))
 
     def _hash_of(self, labeler: LabelerSection) -> str:
         """Return the hash of a labeler's settings, which is worked out once: it reads all files that they name."""
@@ -154,7 +168,8 @@ def label_frames(
     return results
 
 
-def _task(frame: Frame, labeler: LabelerSection, scratch: Path) -> Task:
+def label_task(frame: Frame, labeler: LabelerSection, scratch: Path) -> Task:
+    """Return the task of a label; it works in a folder of its own in `scratch`."""
     return Task(
         id=frame.hash,
         service=labeler.service,
