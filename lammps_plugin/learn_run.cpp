@@ -8,6 +8,7 @@
 
 #include "domain.h"
 #include "error.h"
+#include "force.h"
 #include "input.h"
 #include "modify.h"
 #include "timer.h"
@@ -27,6 +28,10 @@ using CommandCreator = Command *(*)(LAMMPS *);
 Command *create_replicate(LAMMPS *lmp)
 {
   return new ReplicateWithoutSafePoints(lmp);
+}
+Command *create_read_restart(LAMMPS *lmp)
+{
+  return new RestartWithoutModels(lmp);
 }
 Command *create_run(LAMMPS *lmp)
 {
@@ -83,7 +88,7 @@ std::vector<std::string> LAMMPS_NS::wrapped_command_names()
 {
   std::vector<std::string> names(replica_drivers, replica_drivers + n_replica_drivers);
   names.insert(names.end(), monitored_drivers, monitored_drivers + n_monitored);
-  names.insert(names.end(), {"replicate", "run"});
+  names.insert(names.end(), {"replicate", "read_restart", "run"});
   return names;
 }
 
@@ -93,6 +98,7 @@ CommandCreator LAMMPS_NS::wrapped_command(const std::string &name)
     if (name == replica_drivers[n]) return refused_creators[n];
   for (int n = 0; n < n_monitored; ++n)
     if (name == monitored_drivers[n]) return monitored_creators[n];
+  if (name == "read_restart") return create_read_restart;
   return name == "replicate" ? create_replicate : create_run;
 }
 
@@ -259,4 +265,13 @@ void ReplicateWithoutSafePoints::command(int narg, char **arg)
   LearnSession &session = LearnSession::of(lmp);
   session.remove_safe_fix();
   call(session.original_command("replicate"), std::vector<std::string>(arg, arg + narg));
+}
+
+/* ---------------------------------------------------------------------- */
+
+void RestartWithoutModels::command(int narg, char **arg)
+{
+  LearnSession &session = LearnSession::of(lmp);
+  call(session.original_command("read_restart"), std::vector<std::string>(arg, arg + narg));
+  if (session.notes_pair_style(force->pair_style)) force->create_pair("none", 0);
 }

@@ -65,6 +65,15 @@ class ReplicateWithoutSafePoints : public Command {
   void command(int narg, char **arg) override;
 };
 
+/// A restart file makes the pair style anew without its models, and a pair_style command of the same name would be
+/// taken for new settings of it, which nobody could repeat at a swap. It is removed: the script has to name the models
+/// anyway.
+class RestartWithoutModels : public Command {
+ public:
+  explicit RestartWithoutModels(LAMMPS *lmp) : Command(lmp) {}
+  void command(int narg, char **arg) override;
+};
+
 /// Names of the commands that a learning run replaces, and their replacements.
 std::vector<std::string> wrapped_command_names();
 Command *(*wrapped_command(const std::string &name))(LAMMPS *);

@@ -19,6 +19,7 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 
@@ -185,11 +186,17 @@ Pair *LearnSession::original_pair(const std::string &name)
   return hybrid ? hybrid : pairs_.at(name)(lmp_);
 }
 
+bool LearnSession::notes_pair_style(const char *style) const
+{
+  return style && std::any_of(pair_styles, pair_styles + n_pair_styles, [style](const char *noted) {
+           return std::strcmp(style, noted) == 0;
+         });
+}
+
 std::string LearnSession::pair_style() const
 {
   if (!lmp_->force->pair) throw dpgen::InputError("no pair style is defined");
-  for (const char *style : pair_styles)
-    if (pair_line_known_ && std::strcmp(lmp_->force->pair_style, style) == 0) return pair_line_;
+  if (pair_line_known_ && notes_pair_style(lmp_->force->pair_style)) return pair_line_;
   throw dpgen::InputError(fmt::format("the arguments of pair style {} are not known: only deepmd and hybrid styles "
                                       "that a pair_style command made after the start of the learning run are noted",
                                       lmp_->force->pair_style ? lmp_->force->pair_style : "none"));

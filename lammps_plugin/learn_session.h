@@ -53,6 +53,8 @@ class LearnSession : public LookListener {
   Pair *original_pair(const std::string &name);
   /// Wraps what `clear` has built anew. The plugin is loaded again then, before the next command.
   void after_clear();
+  /// Whether a pair style of this name is one whose commands are noted; a null pointer is none.
+  bool notes_pair_style(const char *style) const;
   /// Arguments of the pair_style command that made the present pair style; throws dpgen::InputError if unknown.
   std::string pair_style() const;
   /// Commands pair_coeff and pair_modify that the present hybrid pair style was given, a line each; empty for others.

@@ -95,6 +95,16 @@ pair_coeff * * zbl 13 13
     assert work.last("end")["step"] == 25
 
 
+def test_pair_style_named_again_after_a_restart_file_is_swapped(work: Work) -> None:
+    """LAMMPS takes a second pair_style of the same name for settings; the restart file has made the first."""
+    begin = ATOMS + PAIR + NVT.format(t=700) + "run 5\nwrite_restart x.restart\nclear\n"
+    learning = "units metal\nread_restart x.restart\n" + PAIR + "timestep 0.002\nfix nvt all nvt temp 700 700 0.1\n"
+    work.md(begin + learning + fix("trust 0.05 5.0 stop candidates 3") + "run 20\n")
+    assert assert_intact(work) >= 1
+    assert work.last("swap")["force_jump_max"] > 1e-3
+    assert work.last("end")["reason"] == "end of script"
+
+
 def test_pair_style_dpgen_is_swapped_in_place(work: Work) -> None:
     pair = f"pair_style dpgen {MODELS}\npair_coeff * * Al\n"
     work.md(ATOMS + pair + fix("trust 0.2 5.0 stop candidates 4") + NVT.format(t=900) + "run 25\n")
