@@ -21,11 +21,22 @@ def outcome(kind: str, temperature: float) -> Result:
         "temperature": [temperature, 2.0],
         "plane": 10.0,
         "n_atoms": 2000,
-        "times": [0.0, 1.0],
-        "temperatures": [temperature, temperature],
-        "shares": [0.5, 0.5],
+        "times": np.linspace(0.0, 50.0, 100).tolist(),
+        "temperatures": [temperature] * 100,
+        "shares": [0.5] * 100,
     }
     return Result(value)
+
+
+def moving(temperature: float, rate: float, kind: str = "coexists", drift: float = 0.0) -> Result:
+    """A run whose crystal grows by `rate` per ps, and whose temperature rises by `drift` over it."""
+    rng = np.random.default_rng(3)
+    times = np.linspace(0.0, 20.0, 200)
+    value = outcome(kind, temperature).value
+    assert value is not None
+    shares = 0.5 + rate * times + rng.normal(0.0, 0.01, 200)
+    temperatures = np.linspace(temperature - drift / 2.0, temperature + drift / 2.0, 200)
+    return Result({**value, "times": times.tolist(), "temperatures": temperatures.tolist(), "shares": shares.tolist()})
 
 
 def of(results: dict[float, Result]) -> tuple[MeltingProperty, dict[str, Result]]:
@@ -61,6 +72,24 @@ def test_a_crystal_that_vanishes_while_the_cell_warms_has_not_melted() -> None:
     assert made._outcome(samples * [-1, 1, 1], 320)["outcome"] == "liquid"
     (row,) = made.findings({"Al from 900 K": Result(found)}).rows
     assert "turned into something else" in row.failure
+
+
+def test_what_still_changes_is_no_coexistence() -> None:
+    """Both phases are there at the end of all three runs, but two of them are on their way."""
+    made, results = of({880.0: moving(890.0, 0.0), 900.0: moving(950.0, 0.0, drift=90.0), 950.0: moving(950.0, 0.024)})
+    (row,) = made.findings(results).rows
+    assert row.value == pytest.approx(890.0)
+    assert "no equilibrium: in the second half the temperature still changes, by +" in row.note
+    assert "no equilibrium: in the second half the share of solid atoms went through" in row.note
+
+
+def test_the_motion_of_the_front_gives_a_bracket_where_nothing_coexists() -> None:
+    made, results = of({800.0: moving(850.0, 0.02, "solid"), 900.0: moving(940.0, -0.02, "liquid")})
+    (row,) = made.findings(results).rows
+    assert row.value is None
+    assert "grows at 850 K and melts at 940 K: T_m lies between" in row.failure
+    made, results = of({900.0: moving(940.0, -0.02, "liquid")})
+    assert "melts at 940 K already: choose lower temperatures" in made.findings(results).rows[0].failure
 
 
 def test_the_cell_is_long_along_z() -> None:

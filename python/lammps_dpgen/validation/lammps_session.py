@@ -14,14 +14,17 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 
-from lammps_dpgen.errors import LabelError
+from lammps_dpgen.errors import LabelError, PropertyError
 from lammps_dpgen.frame import FloatArray, Frame
 from lammps_dpgen.labeling.lammps import ENERGY_UNIT, LammpsSettings, box_lines, interaction_lines
 from lammps_dpgen.labeling.lammps_box import LammpsBox, lammps_box
 from lammps_dpgen.labeling.lammps_library import LammpsLibrary
-from lammps_dpgen.validation.failures import PairStyleError
+from lammps_dpgen.validation.failures import CollapsedError, NotFiniteError, PairStyleError
 
 _MISSING_STYLE = re.compile(r"Unrecognized|Unknown (?:command|identifier)")
+
+_NOT_FINITE = re.compile(r"[Nn]on-numeric")
+_TOO_DENSE = re.compile(r"Neighbor list overflow")
 
 _COMPUTES = [
     "compute validation_stress all pressure NULL virial",
@@ -103,6 +106,8 @@ class LammpsSession:
 
         Raises
         ------
+        NotFiniteError, CollapsedError
+            LAMMPS met numbers that are not finite, or far more neighbours than atoms of a crystal have.
         PairStyleError
             LAMMPS' message; the instance is gone, and the next :meth:`put` makes another.
         """
@@ -110,7 +115,7 @@ class LammpsSession:
             self.library.run(lines)
         except LabelError as error:
             self.close()
-            raise PairStyleError(str(error)) from error
+            raise _cause(error) from error
 
     @property
     def library(self) -> LammpsLibrary:
@@ -178,6 +183,15 @@ def is_lammps_cell(atoms: Atoms) -> bool:
     if not all(atoms.pbc) or (diagonal <= 0.0).any() or np.abs(np.triu(cell, 1)).max() > 1e-10 * np.abs(cell).max():
         return False
     return bool(abs(cell[1, 0]) <= cell[0, 0] and abs(cell[2, 0]) <= cell[0, 0] and abs(cell[2, 1]) <= cell[1, 1])
+
+
+def _cause(error: LabelError) -> PropertyError:
+    """Return what LAMMPS' message means for a structure."""
+    if _NOT_FINITE.search(str(error)):
+        return NotFiniteError(f"the potential gives numbers that are not finite: {error}")
+    if _TOO_DENSE.search(str(error)):
+        return CollapsedError(f"the cell has collapsed, atoms have too many neighbours: {error}")
+    return PairStyleError(str(error))
 
 
 @contextmanager

@@ -40,6 +40,12 @@ SAMPLE = 50
 #: Shares of solid atoms between which both phases are there.
 COEXISTENCE = (0.15, 0.85)
 
+#: In equilibrium the temperature of the last fifth of the second half is that of the first one, to this share.
+STEADY = 0.02
+
+#: Shares of a run, from its beginning, in which the motion of the front is measured, and standard errors that count.
+FRONT, CERTAIN = 0.5, 2.0
+
 
 class MeltingSettings(DynamicsSettings):
     """Melting temperature by coexistence of solid and liquid at constant enthalpy and zero pressure.
@@ -205,7 +211,7 @@ class MeltingProperty:
     def _row(self, subject: str, runs: Mapping[float, Result]) -> Row:
         settings = self._settings
         values = {begin: result.value for begin, result in runs.items() if result.value is not None}
-        coexisting = [value["temperature"] for value in values.values() if value["outcome"] == "coexists"]
+        coexisting = [value["temperature"] for value in values.values() if not _unsettled(value)]
         n_atoms = max((value["n_atoms"] for value in values.values()), default=settings.atoms)
         told = (
             f"coexistence at constant enthalpy, zero pressure along z, {n_atoms} atoms, second half of "
@@ -213,7 +219,7 @@ class MeltingProperty:
         )
         note = "; ".join(_told(begin, result) for begin, result in runs.items())
         if not coexisting:
-            failure = f"no run ended in coexistence: {note}. Choose temperatures between those that freeze and melt"
+            failure = f"no run ended in coexistence: {note}. {_bracket(list(values.values()))}"
             return Row(PART, subject, "T_m", "K", definition=told, failure=failure)
         mean, error = joined(*zip(*coexisting, strict=True))
         return Row(PART, subject, "T_m", "K", mean, error, told, note=note)
@@ -227,12 +233,58 @@ def elongated_repeat(atoms: Atoms, n_atoms: int, elongation: int) -> tuple[int, 
     return a, b, max(ceil(n_atoms / (a * b * len(atoms))), round(elongation * width / height))
 
 
+def _unsettled(value: Mapping[str, Any]) -> str:
+    """Say why a run is no coexistence in equilibrium; empty where it is one."""
+    if value["outcome"] != "coexists":
+        return str(value["outcome"])
+    half = len(value["times"]) // 2
+    temperatures, shares = np.array(value["temperatures"][half:]), np.array(value["shares"][half:])
+    fifths = [float(part.mean()) for part in np.array_split(shares, BLOCKS)]
+    if not all(COEXISTENCE[0] < share < COEXISTENCE[1] for share in fifths):
+        return f"the share of solid atoms went through {min(fifths):.0%} to {max(fifths):.0%}"
+    parts = np.array_split(temperatures, BLOCKS)
+    drift = float(parts[-1].mean() - parts[0].mean())
+    return f"the temperature still changes, by {drift:+.0f} K" if abs(drift) > STEADY * temperatures.mean() else ""
+
+
+def _front(value: Mapping[str, Any]) -> tuple[float, float, float]:
+    """Return temperature (K), growth of the solid's share (1/ps) and its standard error while both phases are there.
+
+    It is measured from the beginning until one phase is nearly gone, at most over the first half of the run.
+    """
+    shares = np.array(value["shares"])
+    gone = np.flatnonzero((shares <= COEXISTENCE[0]) | (shares >= COEXISTENCE[1]))
+    end = max(BLOCKS, min(int(FRONT * len(shares)), int(gone[0]) if len(gone) else len(shares)))
+    times = np.array(value["times"])[:end]
+    slopes = [float(np.polyfit(times[part], shares[part], 1)[0]) for part in np.array_split(np.arange(end), BLOCKS)]
+    whole = float(np.polyfit(times, shares[:end], 1)[0])
+    return float(np.mean(value["temperatures"][:end])), whole, float(np.std(slopes, ddof=1) / np.sqrt(BLOCKS))
+
+
+def _bracket(values: Sequence[Mapping[str, Any]]) -> str:
+    """Say between which temperatures the melting point lies by the motion of the front, or what to do."""
+    fronts = [_front(value) for value in values if len(value["times"]) > BLOCKS**2]
+    melts = [temperature for temperature, rate, error in fronts if rate < -CERTAIN * error]
+    grows = [temperature for temperature, rate, error in fronts if rate > CERTAIN * error]
+    if melts and grows and max(grows) < min(melts):
+        low, high = max(grows), min(melts)
+        return f"While both are there the crystal grows at {low:.0f} K and melts at {high:.0f} K: T_m lies between"
+    if melts and not grows:
+        return f"The crystal melts at {min(melts):.0f} K already: choose lower temperatures"
+    if grows and not melts:
+        return f"The crystal still grows at {max(grows):.0f} K: choose higher temperatures"
+    return "Choose temperatures between those that freeze and melt, or a longer cell"
+
+
 def _told(begin: float, result: Result) -> str:
     """Return what became of a run, in a few words."""
     value = result.value
     if value is None:
         return f"from {begin:g} K: {result.failure}"
     if value["outcome"] == "coexists":
+        why = _unsettled(value)
+        if why:
+            return f"from {begin:g} K: both phases, but no equilibrium: in the second half {why}"
         return f"from {begin:g} K: {value['temperature'][0]:.0f} K, {value['plane']:.0f} bar in the plane"
     if value["outcome"] == "other":
         return (
