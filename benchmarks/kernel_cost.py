@@ -55,8 +55,8 @@ def main() -> None:
     models = list(arguments.models)
     convert_apart(models)
     ensembles = {
-        "DeePMD-kit, 1 model": Ensemble([arguments.unit or models[0]], min_models=1),
-        f"DeePMD-kit, {len(models)} models": Ensemble(models, min_models=1),
+        "DeePMD-kit, 1 model": Ensemble([arguments.unit or models[0]], min_models=1, kernel="deepmd"),
+        f"DeePMD-kit, {len(models)} models": Ensemble(models, min_models=1, kernel="deepmd"),
         "native double": Ensemble(models, min_models=1, kernel="native"),
         "native single": Ensemble(models, min_models=1, kernel="native", precision="single"),
     }

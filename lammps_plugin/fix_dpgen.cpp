@@ -76,8 +76,6 @@ FixDpgen::FixDpgen(LAMMPS *lmp, int narg, char **arg) : Fix(lmp, narg, arg), sta
     message = caught.what();
   }
   fail_together(message);
-  if (s.options.kernel != dpgen::Kernel::deepmd && comm->me == 0)
-    utils::logmesg(lmp, "Fix dpgen {}: {}\n", id, s.runner->ensemble().kernel());
 
   // LAMMPS calls at every step, so that set_every() holds at once; the fix itself leaves out the steps in between.
   nevery = 1;

@@ -91,6 +91,7 @@ class FixDpgen : public Fix {
   void check_group() const;
   std::shared_ptr<dpgen::Ensemble> open_models() const;
   void choose_models();
+  void say_kernel();
   void share_models();
   void request_list();
   void note_driver();

@@ -5,7 +5,9 @@
 #include "model_files.h"
 #include "pair_dpgen.h"
 
+#include "comm.h"
 #include "update.h"
+#include "utils.h"
 
 using namespace LAMMPS_NS;
 
@@ -13,21 +15,23 @@ using namespace LAMMPS_NS;
    The models of this rank: those that the learning run has lent, if they
    are the same, else loaded from their files. Models remember their
    neighbor list from one step to the next: nobody else may use them.
+   Collective.
 ------------------------------------------------------------------------- */
 
 std::shared_ptr<dpgen::Ensemble> FixDpgen::open_models() const
 {
-  const State &s = *state_;
-  const LearnSession *session = LearnSession::find(lmp);
-  const bool any_kernel = s.options.kernel == dpgen::Kernel::deepmd;
-  auto lent = any_kernel && session && session->fix_id() == id ? session->lent_models() : nullptr;
-  for (const PairDpgen *pair : PairDpgen::all_in(lmp))
-    if (pair->runner() && pair->runner()->shared_ensemble() == lent) lent.reset();
-  if (lent && have_content(*lent, s.options.models)) return lent;
-  dpgen::EnsembleOptions options;
-  options.device = s.device;
-  options.kernel = s.options.kernel;
-  return dpgen::load_ensemble(s.options.models, options);
+  return open_alike(lmp, state_->options.kernel, [this](dpgen::Kernel kernel) -> std::shared_ptr<dpgen::Ensemble> {
+    const State &s = *state_;
+    const LearnSession *session = LearnSession::find(lmp);
+    auto lent = session && session->fix_id() == id ? session->lent_models() : nullptr;
+    for (const PairDpgen *pair : PairDpgen::all_in(lmp))
+      if (pair->runner() && pair->runner()->shared_ensemble() == lent) lent.reset();
+    if (lent && serves_kernel(*lent, kernel) && have_content(*lent, s.options.models)) return lent;
+    dpgen::EnsembleOptions options;
+    options.device = s.device;
+    options.kernel = kernel;
+    return dpgen::load_ensemble(s.options.models, options);
+  });
 }
 
 /* ----------------------------------------------------------------------
@@ -38,13 +42,34 @@ std::shared_ptr<dpgen::Ensemble> FixDpgen::open_models() const
 void FixDpgen::choose_models()
 {
   State &s = *state_;
+  std::shared_ptr<EnsembleRunner> same;
   for (const PairDpgen *pair : PairDpgen::all_in(lmp)) {
     const auto &runner = pair->runner();
-    if (!runner || runner->types() != s.options.types || !have_content(runner->ensemble(), s.options.models)) continue;
-    s.runner = runner;
+    if (runner && runner->types() == s.options.types && have_content(runner->ensemble(), s.options.models)) {
+      same = runner;
+      break;
+    }
+  }
+  if (all_ranks(lmp, same != nullptr)) {
+    s.runner = same;
     return;
   }
   s.runner = std::make_shared<EnsembleRunner>(lmp, open_models(), s.options.types);
+  say_kernel();
+}
+
+/* ----------------------------------------------------------------------
+   Once, and again where it has changed. Models of the pair style are told
+   of by that.
+------------------------------------------------------------------------- */
+
+void FixDpgen::say_kernel()
+{
+  State &s = *state_;
+  const std::string kernel = s.runner->ensemble().kernel();
+  if (s.options.kernel == dpgen::Kernel::deepmd || kernel == s.kernel_said) return;
+  s.kernel_said = kernel;
+  if (comm->me == 0) utils::logmesg(lmp, "Fix dpgen {}: {}\n", id, kernel);
 }
 
 /* ----------------------------------------------------------------------

@@ -26,7 +26,7 @@ struct FixDpgenOptions {
   int min_gap = 0;
   Stop stop = Stop::failed;
   int stop_candidates = 0;
-  dpgen::Kernel kernel = dpgen::Kernel::deepmd;
+  dpgen::Kernel kernel = dpgen::Kernel::automatic;
   bool adaptive = false;    ///< look rarely where the deviation is far below the window
   double budget = 0.1;      ///< share of the run's time that looks of an adaptive stride may take
 

@@ -26,6 +26,7 @@ struct LAMMPS_NS::FixDpgen::State {
   Units units;
   std::shared_ptr<EnsembleRunner> runner;    // our own, or that of a pair style dpgen
   bool shares = false;                       // the pair style has evaluated the models where we look
+  std::string kernel_said;                   // what the log says about the code that evaluates them
   DriverForces driver;
   std::unique_ptr<dpgen::FrameWriter> frames;    // rank 0
   std::unique_ptr<dpgen::DeviationLog> out;      // rank 0

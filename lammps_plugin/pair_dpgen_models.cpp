@@ -50,19 +50,23 @@ void PairDpgen::set_models(const std::vector<std::string> &words)
 /* ----------------------------------------------------------------------
    Those that the learning run has lent, if they are the same, else loaded
    from their files. A kernel that is asked for by name is this style's own.
+   Collective.
 ------------------------------------------------------------------------- */
 
 std::shared_ptr<dpgen::Ensemble> PairDpgen::open_models() const
 {
   const State &s = *state_;
-  const LearnSession *session = LearnSession::find(lmp);
-  const auto lent = session && s.options.any_kernel() ? session->lent_models() : nullptr;
-  if (lent && have_content(*lent, s.options.models)) return lent;
-  dpgen::EnsembleOptions options;
-  options.device = rank_on_node(world);
-  options.kernel = s.options.kernel;
-  options.precision = s.options.precision;
-  return dpgen::load_ensemble(s.options.models, options, 1);
+  const int device = rank_on_node(world);    // asks all ranks
+  return open_alike(lmp, s.options.kernel, [&](dpgen::Kernel kernel) -> std::shared_ptr<dpgen::Ensemble> {
+    const LearnSession *session = LearnSession::find(lmp);
+    const auto lent = session && s.options.any_kernel() ? session->lent_models() : nullptr;
+    if (lent && serves_kernel(*lent, kernel) && have_content(*lent, s.options.models)) return lent;
+    dpgen::EnsembleOptions options;
+    options.device = device;
+    options.kernel = kernel;
+    options.precision = s.options.precision;
+    return dpgen::load_ensemble(s.options.models, options, 1);
+  });
 }
 
 void PairDpgen::say_kernel() const
@@ -125,7 +129,7 @@ void PairDpgen::reload_models()
   if (!s.ensemble) return;
   std::string message;
   try {
-    if (!have_content(*s.ensemble, s.options.models)) {
+    if (!all_ranks(lmp, have_content(*s.ensemble, s.options.models))) {
       std::shared_ptr<dpgen::Ensemble> fresh = open_models();
       if (s.runner) s.runner->replace(fresh);
       s.ensemble = std::move(fresh);

@@ -113,6 +113,7 @@ struct EnsembleOptions {
   std::vector<std::string> library_hints{};    ///< paths of libdeepmd_c.so to try before the system's
   Kernel kernel = Kernel::deepmd;
   Precision precision = Precision::fp64;
+  bool self_test = true;    ///< hold the native kernel beside DeePMD-kit at load; false: somebody has done so already
 };
 
 /// Loads an ensemble: files that begin with "dpgen-analytic" are analytic potentials, all others go to DeePMD-kit.

@@ -121,8 +121,16 @@ def almg_models() -> list[Path]:
     return ensemble("almg")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def native_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Converted models of these tests alone: nothing that the user has converted, and nothing of theirs left behind."""
+    folder = tmp_path_factory.mktemp("native-cache")
+    os.environ["DPGEN_NATIVE_CACHE"] = str(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
-def clean_env() -> dict[str, str]:
+def clean_env(native_cache: Path) -> dict[str, str]:
     """Environment of a fresh shell: nothing of a launcher's, one thread per process, little noise."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(FOREIGN)}
     return {**env, **QUIET_AND_SERIAL, "PATH": f"{BIN}{os.pathsep}{env.get('PATH', os.defpath)}"}

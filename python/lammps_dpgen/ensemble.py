@@ -90,10 +90,12 @@ class Ensemble:
         GPU that they run on, where there are any.
     kernel
         What evaluates the models: "deepmd", "native" (the core's own kernel, for DeepPot-SE models that were converted
-        by :func:`lammps_dpgen.native.convert.convert`; an error where it cannot be used) or "auto" (the native one
-        where it can be used, else DeePMD-kit).
+        by a learning run or :func:`lammps_dpgen.native.convert.convert`; an error where it cannot be used) or "auto"
+        (the native one where it can be used, else DeePMD-kit).
     precision
         Of the native kernel: "double" or "single".
+    self_test
+        Hold the native kernel beside DeePMD-kit on a frame of its own before it is used; False: somebody has done so.
 
     Raises
     ------
@@ -108,15 +110,17 @@ class Ensemble:
         paths: Sequence[Path | str],
         min_models: int = 2,
         device: int = 0,
-        kernel: str = "deepmd",
+        kernel: str = "auto",
         precision: str = "double",
+        self_test: bool = True,
     ) -> None:
         from lammps_dpgen import _core
 
         files = [Path(path) for path in paths]
         with quiet_loading():
             hints = preload_frameworks(files)
-            core = _core.load_ensemble([str(path) for path in files], hints, device, min_models, kernel, precision)
+            names = [str(path) for path in files]
+            core = _core.load_ensemble(names, hints, device, min_models, kernel, precision, self_test)
         self._hold(core)
 
     @classmethod
@@ -147,6 +151,8 @@ class Ensemble:
         self.hashes: tuple[str, ...] = tuple(core.hashes)
         #: Which code evaluates the models, and why.
         self.kernel: str = core.kernel
+        #: Whether that is the native kernel.
+        self.is_native: bool = core.together
         self._known: tuple[Frame, EnsemblePrediction] | None = None
 
     @property

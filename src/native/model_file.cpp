@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -162,19 +163,52 @@ void read_statistics(Reader &reader, Model &model)
   model.energy_shifts = reader.numbers(model.n_types(), "energy shifts");
 }
 
-}    // namespace
-
-std::string cached_model_path(const std::string &model_hash)
+std::string cache_folder()
 {
-  std::string folder;
   const auto set = [](const char *name) {
     const char *value = std::getenv(name);
     return std::string(value ? value : "");
   };
-  if (!set("DPGEN_NATIVE_CACHE").empty()) folder = set("DPGEN_NATIVE_CACHE");
-  else if (!set("XDG_CACHE_HOME").empty()) folder = set("XDG_CACHE_HOME") + "/lammps-dpgen/native";
-  else folder = set("HOME") + "/.cache/lammps-dpgen/native";
-  return folder + "/" + model_hash + ".dpgen-native";
+  if (!set("DPGEN_NATIVE_CACHE").empty()) return set("DPGEN_NATIVE_CACHE");
+  if (!set("XDG_CACHE_HOME").empty()) return set("XDG_CACHE_HOME") + "/lammps-dpgen/native";
+  return set("HOME") + "/.cache/lammps-dpgen/native";
+}
+
+bool is_current(const std::string &converted)
+{
+  std::ifstream file(converted, std::ios::binary);
+  std::string begin(magic.size(), '\0');
+  return file.read(begin.data(), static_cast<std::streamsize>(begin.size())) && begin == magic;
+}
+
+// What a conversion that failed has left instead, in one line; empty if there is nothing.
+std::string refusal(const std::string &converted)
+{
+  std::ifstream file(converted + "-refused");
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+}    // namespace
+
+std::string converted_model_path(const std::string &model_path, const std::string &model_hash)
+{
+  std::error_code ignored;
+  const std::filesystem::path real = std::filesystem::canonical(model_path, ignored);
+  const std::string name = model_hash + ".dpgen-native", cached = cache_folder() + "/" + name;
+  std::string why;
+  for (const std::string &file : {(real.parent_path() / name).string(), cached}) {
+    if (is_current(file)) return file;
+    if (why.empty()) why = refusal(file);
+  }
+  if (!why.empty()) throw ModelError(why);
+  throw ModelError(
+      "model file '" + model_path +
+      "' has not been converted for the native kernel, which is faster: run "
+      "'lammps-dpgen kernel-test' or 'python -m lammps_dpgen.native.convert' with it (looked beside it and "
+      "for " +
+      cached + ")");
 }
 
 Model parse_model(const std::string &content, const std::string &name)

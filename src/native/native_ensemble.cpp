@@ -5,7 +5,6 @@
 #include "native/frame_neighbors.h"
 #include "native/model_file.h"
 
-#include <fstream>
 #include <numeric>
 
 namespace dpgen::native {
@@ -16,17 +15,6 @@ namespace {
 // in forces stays below 1e-8 and some 1e-6 eV/Å.
 constexpr double tolerance_double = 1e-8, tolerance_single = 1e-6;
 constexpr double rank_tolerance_double = 1e-9, rank_tolerance_single = 2e-8;
-
-Model converted(const std::string &path, const std::string &hash)
-{
-  const std::string file = cached_model_path(hash);
-  if (!std::ifstream(file))
-    throw ModelError("model file '" + path +
-                     "' has not been converted for the native kernel: run 'lammps-dpgen "
-                     "kernel-test' or 'python -m lammps_dpgen.native.convert' with it (looked for " +
-                     file + ")");
-  return read_model(file);
-}
 
 std::vector<int> first_numbers(int n)
 {
@@ -48,7 +36,8 @@ NativeEnsemble::NativeEnsemble(const std::vector<std::string> &paths, Precision 
     Ensemble(paths), precision_(precision)
 {
   std::vector<Model> models;
-  for (std::size_t k = 0; k < paths_.size(); ++k) models.push_back(converted(paths_[k], hashes_[k]));
+  for (std::size_t k = 0; k < paths_.size(); ++k)
+    models.push_back(read_model(converted_model_path(paths_[k], hashes_[k])));
   cutoff_ = models.front().cutoff;
   type_map_ = models.front().type_map;
   const bool fp64 = precision == Precision::fp64;

@@ -10,7 +10,7 @@ class Evaluator;
 
 class NativeEnsemble : public Ensemble {
  public:
-  /// Takes the models' weights from the cache of converted models. Throws ModelError where one is not there, the models
+  /// Takes the models' weights from their converted models. Throws ModelError where one is not there, the models
   /// differ in more than their weights, or use something that the kernel does not cover. Without `reduced`, wide
   /// embedding nets keep all their channels, which is exact and slower.
   NativeEnsemble(const std::vector<std::string> &paths, Precision precision, bool reduced = true);

@@ -14,6 +14,7 @@ import yaml
 
 from conftest import BIN, Run, launcher, start
 from lammps_dpgen.ensemble import Ensemble
+from lammps_dpgen.native.cache import copy_beside
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.run_folder import RunFolder, sha256
 
@@ -207,6 +208,7 @@ def work_with_initial_models(source: Path, folder: Path, env: dict[str, str]) ->
     """Return a learning run without a run folder, whose initial models are those of generation 0."""
     for name in INITIAL_MODELS:
         shutil.copyfile(source / "run" / "models" / name, folder / name)
+        copy_beside(source / "run" / "models" / name, folder / name)
     work = Work(folder, dict(env))
     work.configure(initial_models=INITIAL_MODELS)
     return work

@@ -25,6 +25,8 @@ def test_walkers_explore_and_learn_until_the_stages_are_over(campaign: Campaign)
     assert (first["stage"], first["converged"], first["generations"]) == ("doubted", False, 2)
     assert (second["stage"], second["converged"], second["accurate_share"]) == ("trusted", True, 1.0)
     assert campaign.last("end")["reason"] == "all stages are over"
+    assert [event["kernel"] for event in campaign.all("kernel")] == ["native"]
+    assert "Fix dpgen dpgen: native kernel" in (campaign.run.trajectory_of(1) / "log.lammps").read_text()
     records = campaign.trajectories()
     assert {record.state for record in records} == {"done"}
     assert len([record for record in records if record.stage == "trusted"]) == 4
@@ -104,8 +106,24 @@ def test_crashed_trajectories_are_begun_again_and_set_aside(campaign: Campaign) 
     assert {record.state for record in crashed} == {"set_aside"}
     assert {record.attempts for record in crashed} == {2}
     assert all("compute" in record.cause for record in crashed)
-    assert not campaign.all("stage_end")[0]["converged"]
-    assert campaign.all("stage_end")[1]["converged"]
+    bad_end, good_end = campaign.all("stage_end")
+    assert not bad_end["converged"]
+    assert bad_end["reason"].startswith("all 2 trajectories ended before the first look; most often (2): ERROR")
+    assert good_end["converged"]
+
+
+def test_a_campaign_in_which_no_trajectory_comes_to_a_look_says_so_and_can_be_mended(campaign: Campaign) -> None:
+    bad = stage("bad", lammps="include missing.lammps", trust=NEVER)
+    campaign.configure(stages=[bad], walkers={"retries": 0})
+    failed = campaign.go(check=False)
+    assert failed.returncode == 1
+    assert "no stage came to a look: all 4 trajectories ended before the first look; most often (4)" in failed.output
+    for number in range(5, 9):
+        folder = campaign.run.trajectory_of(number)
+        folder.mkdir(parents=True)
+        (folder / "missing.lammps").write_text("")
+    campaign.go()
+    assert [end["converged"] for end in campaign.all("stage_end")] == [False, True]
 
 
 @pytest.mark.parametrize("overlap", [True, False])

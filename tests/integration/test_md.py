@@ -54,6 +54,7 @@ def test_script_with_a_loop_learns_and_is_resumed(work: Work) -> None:
     assert in_order([*cycle, "end"], kinds)
     assert work.last("end")["reason"] == "end of script"
     assert work.status()["step"] == work.last("end")["step"] == 105
+    assert [event["kernel"] for event in work.journal() if event["kind"] == "kernel"] == ["native"]
     newest = assert_intact(work)
     assert newest >= 1
     assert work.last("swap")["generation"] == work.last("generation")["number"] == newest
@@ -62,6 +63,8 @@ def test_script_with_a_loop_learns_and_is_resumed(work: Work) -> None:
             assert event["force_rmse_after"] < event["force_rmse_before"] or event["force_rmse_before"] < 0.02
     log = work.run.lammps_log.read_text()
     assert len(re.findall(r"^Loop time .* 32 atoms", log, re.MULTILINE)) >= 4
+    assert "Fix dpgen dp: native kernel (double precision" in log
+    assert "DeePMD-kit's C API" not in log
     assert (work.folder / "dump.txt").read_text().count("TIMESTEP") == 6
     looks = (work.run.deviation).read_text().splitlines()[1:]
     assert {row.rsplit(",", 1)[1] for row in looks} == {str(n) for n in range(newest + 1)}
@@ -89,8 +92,11 @@ pair_style hybrid/overlay deepmd ${dpgen_models}/0.pb zbl 1.0 2.0
 pair_coeff * * deepmd Al
 pair_coeff * * zbl 13 13
 """
+    work.configure(kernel="deepmd")
     work.md(ATOMS + pair + fix("trust 0.05 5.0 stop candidates 3") + NVT.format(t=900) + "run 25\n")
     assert assert_intact(work) >= 1
+    assert "kernel" not in work.kinds()
+    assert "native kernel" not in work.run.lammps_log.read_text().replace("converted for the native kernel", "")
     assert work.last("swap")["force_jump_max"] > 1e-3
     assert work.last("end")["step"] == 25
 

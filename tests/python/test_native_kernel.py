@@ -21,6 +21,7 @@ from lammps_dpgen.errors import ModelError
 from lammps_dpgen.frame import Frame
 from lammps_dpgen.native.cache import cached_file
 from lammps_dpgen.native.convert import convert_apart
+from lammps_dpgen.native.model_file import MAGIC
 
 pytestmark = pytest.mark.models
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -49,7 +50,7 @@ def trained(request: pytest.FixtureRequest) -> tuple[Ensemble, list[Path]]:
     """A trained ensemble, evaluated by DeePMD-kit."""
     paths = TRAINED[request.param]
     convert_apart([path for paths in TRAINED.values() for path in paths])
-    return Ensemble(paths), paths
+    return Ensemble(paths, kernel="deepmd"), paths
 
 
 def frames_for(elements: tuple[str, ...]) -> Iterator[Frame]:
@@ -98,7 +99,7 @@ def test_agrees_with_deepmd_kit(trained: tuple[Ensemble, list[Path]], precision:
 
 @pytest.mark.parametrize("name", list(MODELS))
 def test_other_forms_agree(made: dict[str, Path], name: str) -> None:
-    reference = Ensemble([made[name]], min_models=1)
+    reference = Ensemble([made[name]], min_models=1, kernel="deepmd")
     native = Ensemble([made[name]], min_models=1, kernel="native")
     assert name != "wide" or ", rank " in native.kernel
     found = compare(native, reference, list(frames_for(reference.type_map)))
@@ -150,8 +151,10 @@ def test_wrong_weights_are_found_at_load(trained: tuple[Ensemble, list[Path]], t
         with pytest.raises(ModelError, match="differs from DeePMD-kit"):
             Ensemble(paths, kernel="native")
         assert "differs from DeePMD-kit" in Ensemble(paths, kernel="auto").kernel
-        cached_file(trained[0].hashes[0]).write_bytes(b"nothing")
-        assert "no converted model" in Ensemble(paths, kernel="auto").kernel
+        cached_file(trained[0].hashes[0]).write_bytes(MAGIC + b"nothing")
+        assert "; delete it and convert the model again" in Ensemble(paths, kernel="auto").kernel
+        cached_file(trained[0].hashes[0]).write_bytes(b"of an older version")
+        assert "has not been converted" in Ensemble(paths, kernel="auto").kernel
 
 
 def test_kernel_test_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:

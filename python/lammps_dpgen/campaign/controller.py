@@ -238,10 +238,12 @@ class Controller:
 
     def _adopt_generation(self) -> Models:
         """Make the learner's generation the one that walkers get."""
-        generation = self._learner.generation
+        generation, ensemble = self._learner.generation, self._learner.ensemble
         assert generation is not None
+        assert ensemble is not None
         files = tuple(str(self._run.path / model.path) for model in generation.models)
-        models = Models(generation.number, files, tuple(model.sha256 for model in generation.models))
+        kernel = "auto" if ensemble.is_native else "deepmd"
+        models = Models(generation.number, files, tuple(model.sha256 for model in generation.models), kernel)
         self._dispatch.models = models
         return models
 

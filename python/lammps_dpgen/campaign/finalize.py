@@ -24,6 +24,7 @@ from lammps_dpgen.config.normal_form import normal_form
 from lammps_dpgen.errors import StoreError
 from lammps_dpgen.learning.data_folder import write_data_folder
 from lammps_dpgen.learning.generations import FINAL
+from lammps_dpgen.native.cache import copy_beside
 from lammps_dpgen.report import build
 from lammps_dpgen.report.summary import read_summary
 from lammps_dpgen.store.ledger import Ledger
@@ -204,6 +205,7 @@ def _copy_models(folder: Path, result: _Result) -> dict[str, str]:
     for model in result.generation.models:
         target = folder / Path(model.path).name
         shutil.copyfile(result.run.path / model.path, target)
+        copy_beside(result.run.path / model.path, target)
         hashes[target.name] = sha256(target)
         if hashes[target.name] != model.sha256:
             raise StoreError(

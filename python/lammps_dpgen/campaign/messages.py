@@ -39,11 +39,14 @@ class Models:
         Absolute paths of the model files.
     hashes
         Their SHA-256.
+    kernel
+        What evaluates them, as the controller has found out: "auto" where the native kernel may, else "deepmd".
     """
 
     generation: int
     files: tuple[str, ...]
     hashes: tuple[str, ...]
+    kernel: str = "deepmd"
 
 
 # ---- from a walker to the controller ---------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ class ModelShelf:
             self.folder.mkdir(parents=True, exist_ok=True)
             link_files(self.folder, [Path(file) for file in models.files])
         if self._ensemble is None or self._ensemble.hashes != models.hashes:
-            ensemble = Ensemble(models.files)
+            ensemble = Ensemble(models.files, kernel=models.kernel, self_test=False)
             if ensemble.hashes != models.hashes:
                 raise StoreError(
                     f"the files of generation {models.generation} are not those that were trained: "

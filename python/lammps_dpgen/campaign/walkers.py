@@ -39,7 +39,7 @@ class WalkerLoop:
         interrupts: Interrupts,
     ) -> None:
         self._comm, self._config, self._run, self._post, self._interrupts = comm, config, run, post, interrupts
-        self._preload = Preload(comm)
+        self._preload = Preload(comm, config.models, config.kernel)
         self._shelf = ModelShelf(run.models_of_walker(number), leader=post is not None)
 
     def run(self) -> None:

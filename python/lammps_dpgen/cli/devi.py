@@ -14,6 +14,7 @@ from ase import Atoms
 from lammps_dpgen.ensemble import CLASSES, Ensemble, EnsemblePrediction, ModelDeviation, deviation
 from lammps_dpgen.errors import ConfigError, DpgenError
 from lammps_dpgen.frame import Frame
+from lammps_dpgen.native.convert import convert_apart
 
 Rule = Literal["worst", "dpgen"]
 Bounds = tuple[float, float]
@@ -31,6 +32,7 @@ def run_devi(
     trust: Bounds | None,
     trust_v: Bounds | None,
     rule: Rule,
+    kernel: str = "auto",
 ) -> None:
     """Evaluate all frames, write the table, and say what came out.
 
@@ -43,6 +45,9 @@ def run_devi(
         DeePMD-kit's pair style does; ``dp model-devi`` divides by the length of the mean virial instead.
     trust, trust_v
         Windows (eV/Å, eV/atom) by which the frames are classified and counted.
+    kernel
+        What evaluates the models, see :class:`~lammps_dpgen.ensemble.Ensemble`; for "native" models are converted first
+        where they are not yet.
 
     Raises
     ------
@@ -54,7 +59,9 @@ def run_devi(
     if trust_v is not None and trust is None:
         raise ConfigError("--trust-v needs --trust as well: frames are classified by their forces first")
     frames = read_frames(source)
-    ensemble = Ensemble(models)
+    if kernel == "native":
+        convert_apart(models)
+    ensemble = Ensemble(models, kernel=kernel)
     counts: Counter[str] = Counter()
     highest = 0.0
     try:
@@ -78,6 +85,7 @@ def run_devi(
         raise ConfigError(f"{source} has no frames")
     shares = "".join(f", {counts[name]} {name}" for name in CLASSES) if trust is not None else ""
     print(f"{number} frames{shares}; highest max_devi_f {highest:.4g}; table: {output}")
+    print(f"evaluated by: {ensemble.kernel}")
 
 
 def classify(figures: ModelDeviation, trust: Bounds, trust_v: Bounds | None, rule: Rule) -> str:

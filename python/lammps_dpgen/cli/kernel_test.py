@@ -78,7 +78,7 @@ def run_kernel_test(models: Sequence[Path], source: Path) -> int:
     frames = list(read_frames(source))
     if not frames:
         raise ConfigError(f"{source} has no frames")
-    reference = Ensemble(models, min_models=1)
+    reference = Ensemble(models, min_models=1, kernel="deepmd")
     try:
         convert_apart(models)
         natives = {name: Ensemble(models, min_models=1, kernel="native", precision=name) for name in LIMITS}

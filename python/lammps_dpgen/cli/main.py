@@ -349,11 +349,15 @@ def devi(
             help="worst: failed if one quantity is; dpgen: a candidate in one outranks a failure in the other."
         ),
     ] = "worst",
+    kernel: Annotated[
+        Literal["auto", "native", "deepmd"],
+        typer.Option(help="auto: the native kernel for converted models, else DeePMD-kit; native: convert them first."),
+    ] = "auto",
 ) -> None:
     """Model deviation of stored frames, as 'dp model-devi' prints it."""
     from lammps_dpgen.cli.devi import run_devi
 
-    run_devi(models, frames, output, relative, relative_v, atomic, trust, trust_v, rule)
+    run_devi(models, frames, output, relative, relative_v, atomic, trust, trust_v, rule, kernel)
 
 
 @app.command("kernel-test")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from typing_extensions import Self
@@ -109,6 +109,10 @@ class LearningConfig(BaseConfig):
     """Random checks of accurate frames."""
     label_batches: LabelBatches = LabelBatches()
     """When a batch of labels is enough, and what failures are borne."""
+    kernel: Literal["auto", "deepmd"] = "auto"
+    """What evaluates the models where the deviation is asked for: ``auto`` takes the native kernel for models that it
+    covers, where it agrees with DeePMD-kit on the new labels of each generation, and says why where it does not;
+    ``deepmd`` always takes DeePMD-kit. What drives the MD is the pair style of the script in any case."""
     final_training: FinalTraining | None = None
     """A longer training when the run has come to its end. Default: none, the models of the last training are kept."""
     training_patience: int = Field(default=1, ge=0)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lammps_dpgen.config.learning import LearningConfig
-from lammps_dpgen.ensemble import Ensemble
+from lammps_dpgen.ensemble import Ensemble, EnsemblePrediction
 from lammps_dpgen.frame import FloatArray, Frame, LabelledFrame
 from lammps_dpgen.geometry import closest_contact
+from lammps_dpgen.native.convert import provide
 from lammps_dpgen.store.records import Generation
 from lammps_dpgen.store.run_folder import RunFolder
 
@@ -34,9 +35,15 @@ class FrameError:
     energy_error_per_atom: float
 
 
-def open_ensemble(run: RunFolder, generation: Generation) -> Ensemble:
-    """Load the models of a generation from their own files, not through the links."""
-    return Ensemble([run.path / model.path for model in generation.models])
+def open_ensemble(run: RunFolder, generation: Generation, kernel: str = "auto") -> Ensemble:
+    """Load the models of a generation from their own files, not through the links; see :class:`Ensemble` for `kernel`.
+
+    For "auto" models of which the native kernel knows nothing are converted first, which takes seconds, once.
+    """
+    files = [run.path / model.path for model in generation.models]
+    if kernel == "auto":
+        provide(files)
+    return Ensemble(files, kernel=kernel)
 
 
 def frame_error(ensemble: Ensemble, labelled: LabelledFrame) -> FrameError:
@@ -52,9 +59,14 @@ def frame_error(ensemble: Ensemble, labelled: LabelledFrame) -> FrameError:
 
 def force_rmse(ensemble: Ensemble, labelled: Sequence[LabelledFrame]) -> float:
     """Force RMSE over all components that are learnt of all frames, mean square over the models; eV/Å."""
+    return rmse_of((ensemble.predict(item.frame) for item in labelled), labelled)
+
+
+def rmse_of(predictions: Iterable[EnsemblePrediction], labelled: Sequence[LabelledFrame]) -> float:
+    """Return what :func:`force_rmse` does, of what models have said about these frames."""
     square, count = 0.0, 0
-    for item in labelled:
-        difference = _learnt(item.frame, ensemble.predict(item.frame).forces - item.label.forces)
+    for prediction, item in zip(predictions, labelled, strict=True):
+        difference = _learnt(item.frame, prediction.forces - item.label.forces)
         square += float(np.sum(difference**2))
         count += difference.size
     return float(np.sqrt(square / count)) if count else float("nan")

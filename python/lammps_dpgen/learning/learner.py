@@ -74,6 +74,7 @@ class Learner:
         self._batches: LabelBatches | None = None
         self._trainings: Executor | None = None
         self._counts: Counter[str] = Counter()
+        self._kernel = ""
 
     def __enter__(self) -> Learner:
         self._labels = self._stack.enter_context(label_executor(self.config, self.run))
@@ -205,13 +206,14 @@ class Learner:
         number = self.generation.number + 1
         sample = sample_of_labels(self.ledger, self.config, number)
         self.view.phase("final training", f"generation {number} on {self.ledger.counts().labels} labels")
-        with Judge(self.ensemble, sample) as judge:
+        with Judge(self.ensemble, sample, kernel=self.config.kernel) as judge:
             trained, models, before, after = self._trainings_of(number).final(judge)
         text = f"force RMSE on {len(sample)} labels {before:.4f} eV/Å before, {after:.4f} after"
         better = good_enough(before, after)
         if better:
             self.generation = publish_generation(self.ledger, self.run, trained)
             self._previous, self.ensemble = self.ensemble, models
+            self._note_kernel()
             self.logbook.write("generation", number=number, n_labels=self.generation.n_labels)
             self.view.message(f"final models: {text}")
         else:
@@ -272,7 +274,19 @@ class Learner:
         check_part(trainings, self.config.trainer, type_map, self.run.training, sleep=self._wait)
 
     def _adopt(self, generation: Generation) -> None:
-        self.generation, self.ensemble = generation, open_ensemble(self.run, generation)
+        self.generation, self.ensemble = generation, open_ensemble(self.run, generation, self.config.kernel)
+        self._note_kernel()
+
+    def _note_kernel(self) -> None:
+        """Say which code evaluates the models and why, when it is not the same as for the last ones."""
+        assert self.ensemble is not None
+        assert self.generation is not None
+        kernel = "native" if self.ensemble.is_native else "deepmd"
+        if self.config.kernel == "deepmd" or kernel == self._kernel:
+            return
+        self._kernel = kernel
+        self.logbook.hold("kernel", generation=self.generation.number, kernel=kernel, text=self.ensemble.kernel)
+        self.view.message(f"deviation: {self.ensemble.kernel}")
 
     def _untrained(self) -> list[StoredLabel]:
         return self.ledger.labels(self.config.settings_hashes, untrained=True)
@@ -365,7 +379,7 @@ class Learner:
         begin = time.monotonic()
         number = self.generation.number + 1
         new = [LabelledFrame(stored.frame, stored.label) for stored in self._untrained()]
-        with Judge(self.ensemble, new, at_hand) as judge:
+        with Judge(self.ensemble, new, at_hand, self.config.kernel) as judge:
             trained, models, before, after = self._trainings_of(number).until_better(reason, judge)
         n_labels = trained.generation.n_labels
         self.logbook.hold(
@@ -375,6 +389,7 @@ class Learner:
             self.ledger, self.run, trained, force_rmse_before=before, force_rmse_after=after
         )
         self._previous, self.ensemble = self.ensemble, models
+        self._note_kernel()
         self.view.message(f"generation {number}: {n_labels} labels, new frames {before:.3f} -> {after:.3f} eV/Å")
         self.seconds["training"] += time.monotonic() - begin
 

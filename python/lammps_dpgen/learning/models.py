@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lammps_dpgen.errors import StoreError
+from lammps_dpgen.native.cache import copy_beside
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.records import Generation, ModelRecord
 from lammps_dpgen.store.run_folder import RunFolder, sha256
@@ -21,12 +22,14 @@ from lammps_dpgen.store.run_folder import RunFolder, sha256
 def keep_model(run: RunFolder, number: int, index: int, model: Path) -> tuple[str, str]:
     """Copy a model file to its place in the run folder; return its path relative to it, and its SHA-256.
 
-    The copy is complete or absent, also after a power cut.
+    What the native kernel needs of it comes along, where it lies beside the file. The copy is complete or absent, also
+    after a power cut.
     """
     target = run.models_of(number) / f"model_{index}{model.suffix}"
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = target.with_name(target.name + ".new")
     try:
+        copy_beside(model, target)
         shutil.copyfile(model, fresh)
         with fresh.open("rb") as file:
             os.fsync(file.fileno())

@@ -175,7 +175,7 @@ class Walker:
         self._replay: tuple[int, int] | None = None  # step at which a replay is over, and the usual interval of looks
         self._audit = AuditSample(config.audit, config.selection.batch, rng)
         self._at_hand = desk.ensemble if at_hand is None and desk is not None else at_hand
-        self._preload = Preload(comm) if preload is None else preload
+        self._preload = Preload(comm, config.models, config.kernel) if preload is None else preload
 
     def run(self, script: Path) -> None:
         """Run a script to its end, or until an error or an order ends it.

@@ -8,11 +8,11 @@ are registered once only. A process that evaluates models converts them with :fu
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,15 @@ import numpy as np
 from lammps_dpgen.errors import ModelError
 from lammps_dpgen.execution.environment import clean_environment
 from lammps_dpgen.frame import FloatArray
-from lammps_dpgen.native.cache import cached_file
+from lammps_dpgen.native.cache import (
+    cached_file,
+    converted_file,
+    file_beside,
+    hash_of,
+    is_current,
+    note_refusal,
+    was_refused,
+)
 from lammps_dpgen.native.model_file import ACTIVATIONS, Layer, NativeModel, Net, write_model
 from lammps_dpgen.noise import quiet_loading
 
@@ -62,21 +70,66 @@ def convert(path: Path | str) -> Path:
         DeePMD-kit cannot read the weights of the file: it is no model, or a compressed one.
     """
     path = Path(path)
-    target = cached_file(_hash(path))
-    if not target.is_file():
+    target = cached_file(hash_of(path))
+    if not is_current(target):
         write_model(native_model(serialised_model(path), str(path)), target)
     return target
 
 
+@dataclass(frozen=True)
+class Conversion:
+    """What the kernel needs of a model, or why it cannot have it; for a process that runs DeePMD-kit's Python code."""
+
+    model: NativeModel | None
+    refusal: str = ""
+
+    @classmethod
+    def of(cls, path: Path) -> Conversion:
+        """Convert a model; it never fails, since nobody depends on the kernel."""
+        try:
+            return cls(native_model(serialised_model(path), path.name))
+        except ModelError as error:
+            return cls(None, str(error).replace(str(path), path.name))  # files of models are handed on
+
+    def store_beside(self, model: Path) -> None:
+        """Store it, or the refusal, beside the file that users load.
+
+        Raises
+        ------
+        OSError
+            It cannot be written.
+        """
+        target = file_beside(model)
+        if self.model is not None:
+            write_model(self.model, target)
+        else:
+            note_refusal(target, self.refusal)
+
+
+def provide(paths: Sequence[Path]) -> None:
+    """Convert models of which neither beside them nor in the cache anything is known; what cannot be is left out.
+
+    It takes some seconds where there is something to do. Why a model was not converted is noted in the cache, so that
+    the core says it and nobody tries again.
+    """
+    unknown = [path for path in paths if converted_file(path) is None and not was_refused(path)]
+    try:
+        convert_apart(unknown)
+    except ModelError as error:
+        for path in (path for path in unknown if converted_file(path) is None):
+            with suppress(OSError):
+                note_refusal(cached_file(hash_of(path)), str(error))
+
+
 def convert_apart(paths: Sequence[Path | str]) -> None:
-    """Convert the models that are not in the cache in a process of its own, which takes some seconds to start.
+    """Convert models that are not converted in a process of its own, which takes some seconds to start.
 
     Raises
     ------
     ModelError
         A model cannot be converted; the message says why.
     """
-    missing = [str(path) for path in paths if not cached_file(_hash(Path(path))).is_file()]
+    missing = [str(path) for path in paths if converted_file(Path(path)) is None]
     if not missing:
         return
     command = [sys.executable, "-m", "lammps_dpgen.native.convert", *missing]
@@ -84,13 +137,6 @@ def convert_apart(paths: Sequence[Path | str]) -> None:
     if ended.returncode != 0:
         said = [line for line in ended.stderr.splitlines() if line.startswith(_SAID)]
         raise ModelError("; ".join(line.removeprefix(_SAID) for line in said) or ended.stderr.strip()[-2000:])
-
-
-def _hash(path: Path) -> str:
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise ModelError(f"model file '{path}' cannot be read: {error.strerror}") from error
 
 
 def serialised_model(path: Path) -> Serialised:

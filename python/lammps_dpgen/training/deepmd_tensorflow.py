@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from lammps_dpgen.errors import TrainingError
+from lammps_dpgen.native.convert import Conversion
 from lammps_dpgen.noise import quiet_loading
 from lammps_dpgen.training.deepmd_input import CHECKPOINT
 
@@ -45,7 +46,7 @@ def train_tensorflow(
     shortest: float | None,
     compress_step: float | None,
 ) -> Trained:
-    """Train ``folder/input.json``, freeze the model and compress it where asked.
+    """Train ``folder/input.json``, freeze the model, compress it where asked, and convert it for the native kernel.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def train_tensorflow(
     TrainingError
         DeePMD-kit failed, or a weight is not finite.
     """
-    seconds = {"import": 0.0, "start": 0.0, "loop": 0.0, "freeze": 0.0, "compress": 0.0}
+    seconds = {"import": 0.0, "start": 0.0, "loop": 0.0, "freeze": 0.0, "compress": 0.0, "convert": 0.0}
     with _timed(seconds, "import"):
         _load()
     with _inside(folder), _logged(folder / LOG):
@@ -76,6 +77,8 @@ def train_tensorflow(
         if compress_step is not None:
             with _timed(seconds, "compress"):
                 _compress(compress_step)
+        with _timed(seconds, "convert"):
+            _convert(folder / MODEL)
     return Trained(folder / MODEL, prefix, {part: round(value, 4) for part, value in seconds.items()})
 
 
@@ -116,6 +119,15 @@ def _freeze(prefix: str) -> None:
 
     tf.reset_default_graph()
     freeze(checkpoint_folder=prefix, output=MODEL)
+    tf.reset_default_graph()
+
+
+def _convert(model: Path) -> None:
+    """Leave what the native kernel needs beside the model, while DeePMD-kit is loaded."""
+    from deepmd.tf.env import tf
+
+    tf.reset_default_graph()
+    Conversion.of(model).store_beside(model)
     tf.reset_default_graph()
 
 
