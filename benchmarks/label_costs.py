@@ -85,14 +85,14 @@ def overhead(quick: bool, folder: Path) -> list[str]:
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         rows.append(f"| {engine} | {len(cells):,} | {seconds:.1f} | {1e3 * seconds / len(cells):.0f} | {memory:.0f} |")
     bounds = (
-        f"Bounds: {1e3 * MAX_OURS:.0f} ms per label on this machine, {MAX_THOUSAND:.0f} s for 1,000 labels by Parsl."
+        f"Bounds: {1e3 * MAX_OURS:.0f} ms per label with the engine local, {MAX_THOUSAND:.0f} s for 1,000 by Parsl."
     )
     return [*rows, "", bounds]
 
 
 def workers(quick: bool, folder: Path) -> list[str]:
     """Return the table of labels by GPAW with one worker and with two."""
-    n_labels, turns = (2, 1) if quick else (12, 3)
+    n_labels, turns = (2, 1) if quick else (20, 3)
     times: dict[int, list[float]] = {1: [], 2: []}
     for turn in range(turns):
         for width in (1, 2) if turn % 2 else (2, 1):
