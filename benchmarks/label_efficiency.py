@@ -104,7 +104,7 @@ def at_random(folder: Path, seed: int) -> None:
     change = {
         "trust": {"lo": 1e-9, "hi": 1e9},
         "every": 5 * EVERY,
-        "walkers": {"overlap": False, "candidates": 10 * STEPS},
+        "walkers": {"overlap": False, "candidates": STEPS},
         "selection": {"batch": BATCH, "method": "random"},
     }
     run_command(folder, {**configuration(seed), **change})

@@ -192,6 +192,13 @@ class StageRun:
         enough = len(last) >= self.stage.converging
         return Convergence(len(last), share, n_failed, enough and n_failed == 0 and share >= self.stage.accurate)
 
+    def why_nothing_was_seen(self) -> str:
+        """Say why all trajectories of this round were given up before the first look."""
+        last = [self._records[number] for number in self._over if self._records[number].round == self.round]
+        causes = Counter(record.cause for record in last if record.cause)
+        cause, number = causes.most_common(1)[0] if causes else ("no cause is known", len(last))
+        return f"all {len(last)} trajectories ended before the first look; most often ({number}): {cause}"
+
     @property
     def n_ended(self) -> int:
         """Trajectories that are done or set aside."""

@@ -12,7 +12,7 @@ from lammps_dpgen.config.bootstrap import BootstrapConfig, source_names
 from lammps_dpgen.config.learning import LearningConfig, changed_settings
 from lammps_dpgen.config.names import check_distinct, check_known
 from lammps_dpgen.config.parts import LabelerSection, StructureSection
-from lammps_dpgen.config.stage import Converged, Stage, StageSection, Trust, Walkers
+from lammps_dpgen.config.stage import Converged, Stage, StageSection, Trust, Walkers, with_room_for
 from lammps_dpgen.errors import ConfigError
 
 
@@ -87,6 +87,11 @@ class CampaignConfig(LearningConfig):
         return stages if labeler is None else tuple(_complete_labeler(stage, labeler, info) for stage in stages)
 
     @model_validator(mode="after")
+    def _stages_are_possible(self) -> Self:
+        self.resolved_stages()
+        return self
+
+    @model_validator(mode="after")
     def _labels_belong_together(self) -> Self:
         check_known("stages", self.mixed_labels, [stage.name for stage in self.stages])
         for stage in self.stages:
@@ -126,6 +131,7 @@ class CampaignConfig(LearningConfig):
     def _resolved(self, number: int, section: StageSection) -> Stage:
         names = source_names(self.structures)
         converged = section.converged or self.converged
+        candidates = section.candidates or self.walkers.candidates
         return Stage(
             number=number,
             name=section.name,
@@ -135,8 +141,8 @@ class CampaignConfig(LearningConfig):
             settings=section.settings,
             trust=section.trust or self.trust,
             every=section.every or self.every,
-            candidates=section.candidates or self.walkers.candidates,
-            fix=section.fix,
+            candidates=candidates,
+            fix=with_room_for(candidates, section),
             accurate=converged.accurate,
             converging=converged.trajectories or section.trajectories,
             max_generations=self.max_generations if section.max_generations is None else section.max_generations,

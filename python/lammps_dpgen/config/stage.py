@@ -16,6 +16,8 @@ from lammps_dpgen.config.execution import Device
 from lammps_dpgen.config.parts import InlineSection, settings_model
 from lammps_dpgen.config.trust import TrustAuto
 
+#: Frames that fix dpgen holds where its line does not say it.
+MAX_FRAMES = 1000
 #: Keywords of fix dpgen that a stage may give.
 FIX_KEYWORDS = ("vtrust", "relative", "relative_v", "atomic", "max_frames", "min_gap", "stride")
 
@@ -130,6 +132,26 @@ class StageSection(InlineSection):
                 hint = f"did you mean {near[0]!r}? " if near else ""
                 raise ValueError(f"{word!r} is no keyword for this place; {hint}(allowed: {', '.join(FIX_KEYWORDS)})")
         return fix
+
+
+def with_room_for(candidates: int, section: StageSection) -> str:
+    """Return the keywords of a stage's fix dpgen, with which it can hold so many candidates.
+
+    Raises
+    ------
+    ValueError
+        The user's own max_frames is less.
+    """
+    words = section.fix.split()
+    if "max_frames" not in words:
+        return f"{section.fix} max_frames {candidates}".strip() if candidates > MAX_FRAMES else section.fix
+    given = words[words.index("max_frames") + 1 :][:1]
+    if given and given[0].isdigit() and int(given[0]) < candidates:
+        raise ValueError(
+            f"stage {section.name!r}: a walker is interrupted when it holds {candidates} candidates, but its fix dpgen "
+            f"keeps {given[0]} (max_frames); raise max_frames or lower 'candidates'"
+        )
+    return section.fix
 
 
 @dataclass(frozen=True)
