@@ -7,11 +7,12 @@ tests marked ``optional``.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ import pytest
 
 if TYPE_CHECKING:
     from learning_runs import Work
+    from slurm_cluster import SlurmCluster
 
 DATA = Path(__file__).parent / "data"
 BIN = Path(sys.executable).parent
@@ -255,3 +257,30 @@ def fresh_work(tmp_path: Path, generation_0: Path, clean_env: dict[str, str]) ->
     from learning_runs import work_with_initial_models
 
     return work_with_initial_models(generation_0, tmp_path, clean_env)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
+    """A Slurm of two nodes; one for all tests, which leave both nodes alive and the queue empty."""
+    from slurm_cluster import SlurmCluster, what_is_missing
+
+    missing = what_is_missing()
+    if not missing:
+        absent = [name for name in ("parsl", "dpdispatcher") if importlib.util.find_spec(name) is None]
+        missing = f"no {', '.join(absent)}; pip install '.[parsl,dpdispatcher]'" if absent else ""
+    if missing:
+        (pytest.fail if in_ci() else pytest.skip)(missing)
+    made = SlurmCluster(tmp_path_factory.mktemp("slurm"))
+    before = os.environ.get("SLURM_CONF")
+    try:
+        try:
+            made.start()
+        except AssertionError as error:
+            pytest.skip(f"Slurm does not run on this machine: {error}")
+        os.environ["SLURM_CONF"] = str(made.conf)
+        yield made
+    finally:
+        made.stop()
+        os.environ.pop("SLURM_CONF", None)
+        if before is not None:
+            os.environ["SLURM_CONF"] = before

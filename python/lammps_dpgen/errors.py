@@ -7,6 +7,13 @@ class DpgenError(Exception):
     """Base class of every error that lammps-dpgen raises on purpose; the command line prints it without a traceback."""
 
 
+class GoOnLater(KeyboardInterrupt):
+    """The run ends here without fault, and the same command is to go on with it; the message is the cause.
+
+    Its job ends, or only labels in the queue of a cluster are left.
+    """
+
+
 class ConfigError(DpgenError):
     """A configuration or input file is wrong."""
 

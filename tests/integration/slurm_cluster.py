@@ -11,9 +11,10 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -22,6 +23,8 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "sco
 NODES = ("n1", "n2")
 #: Seconds for the cluster to come up, or for what it is asked to do.
 PATIENCE = 60.0
+#: Seconds that a test waits for something.
+LIMIT = 90.0
 
 
 def what_is_missing() -> str:
@@ -107,6 +110,16 @@ class SlurmCluster:
         words = path.read_text().split() if path.exists() else []
         return [word.partition("=")[2] for word in words if word.startswith("JobState=")]
 
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """Be without the daemon that takes jobs inside; it remembers those that it has."""
+        self._end("slurmctld", signal.SIGTERM)
+        try:
+            yield
+        finally:
+            self._daemon("slurmctld", "slurmctld", "-D")
+            self._until(lambda: self.ask("sinfo", "-h", "-o", "%D").strip() == "2", "slurmctld")
+
     def kill(self, node: str) -> None:
         """Let a node die: its daemon and all that runs on it, at once."""
         self._end(node, signal.SIGKILL)
@@ -163,6 +176,16 @@ class SlurmCluster:
                 return
             time.sleep(0.1)
         raise AssertionError(f"Slurm: waited in vain for {what}")
+
+
+def until(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:
+    """Return what a condition returns as soon as that is true; fail after so many seconds."""
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"waited in vain for {what}")
 
 
 def _free_ports(number: int) -> list[int]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +28,10 @@ from learning_runs import (
     fix,
     work_with_generation_0,
 )
-from slurm_cluster import SlurmCluster, environment, what_is_missing
+from slurm_cluster import SlurmCluster, environment, until
 
-from conftest import BIN, in_ci, start
+from conftest import BIN, start
+from lammps_dpgen.cli.findings_pools import examine_pools
 from lammps_dpgen.errors import ExecutionError
 from lammps_dpgen.execution.base import Outcome, Task
 from lammps_dpgen.execution.cluster import ClusterExecutor
@@ -43,7 +41,6 @@ from lammps_dpgen.store.ledger import Ledger
 # Optional: a machine may be unable to run the daemons of Slurm, such as a container without rights. Missing programs
 # are a failure in CI all the same.
 pytestmark = [pytest.mark.slurm, pytest.mark.optional]
-LIMIT = 90.0
 #: A pool of this cluster; what makes a test wait is short.
 POOL: dict[str, Any] = {
     "provider": "slurm",
@@ -55,39 +52,6 @@ POOL: dict[str, Any] = {
 }
 QUICK: dict[str, Any] = {"heartbeat": 1, "poll": 2, "address": "127.0.0.1"}
 TIMES: dict[str, Any] = {"timeout": "5min"}
-
-
-def until(condition: Callable[[], Any], what: str, limit: float = LIMIT) -> Any:
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise AssertionError(f"waited in vain for {what}")
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
-    missing = what_is_missing()
-    if not missing:
-        absent = [name for name in ("parsl", "dpdispatcher") if importlib.util.find_spec(name) is None]
-        missing = f"no {', '.join(absent)}; pip install '.[parsl,dpdispatcher]'" if absent else ""
-    if missing:
-        (pytest.fail if in_ci() else pytest.skip)(missing)
-    made = SlurmCluster(tmp_path_factory.mktemp("slurm"))
-    before = os.environ.get("SLURM_CONF")
-    try:
-        try:
-            made.start()
-        except AssertionError as error:
-            pytest.skip(f"Slurm does not run on this machine: {error}")
-        os.environ["SLURM_CONF"] = str(made.conf)
-        yield made
-    finally:
-        made.stop()
-        os.environ.pop("SLURM_CONF", None)
-        if before is not None:
-            os.environ["SLURM_CONF"] = before
 
 
 @pytest.fixture
@@ -261,6 +225,108 @@ class TestParsl:
             assert ledger.counts().labels == 6
         until(lambda: not cluster.jobs(), "an empty queue", 20.0)
         until(lambda: not work.processes(), "the end of all processes", 20.0)
+
+
+class TestSchedulers:
+    """What both engines do when the scheduler refuses, or is down."""
+
+    def test_dpdispatcher_is_refused(self, cluster: SlurmCluster, tmp_path: Path) -> None:
+        engine = dpdispatcher_engine("Slurm")
+        engine["resources"]["queue_name"] = "nosuch"
+        with ClusterExecutor(engine, tmp_path / "x", name="labels", heartbeat=1.0) as executor:
+            pool = Pool(executor, tmp_path)
+            pool.submit("one")
+            with pytest.raises(ExecutionError, match=r"labels: the scheduler refuses .* invalid partition"):
+                pool.wait("one")
+
+    def test_the_doctor_tries_a_pool(self, cluster: SlurmCluster, tmp_path: Path) -> None:
+        """With the lines of an example: a real job, and what is said where the partition does not exist."""
+        text = (Path(__file__).parents[2] / "examples" / "10-slurm-labels" / "label.yaml").read_text()
+        (tmp_path / "label.yaml").write_text(text)
+        (finding,) = examine_pools(tmp_path / "label.yaml")
+        assert (finding.part, finding.verdict) == ("label by lammps, pool labels (slurm, main)", "ok")
+        assert finding.found.startswith("Al1: -3.58")
+        (tmp_path / "label.yaml").write_text(text.replace("partition: main", "partition: nosuch"))
+        (finding,) = examine_pools(tmp_path / "label.yaml")
+        assert (finding.part, finding.verdict) == ("execution", "problem")
+        assert "invalid partition" in finding.found
+        assert Path(finding.advice.rpartition(" is in ")[2]).is_dir()
+        until(lambda: not cluster.jobs(), "an empty queue", 20.0)
+
+    @pytest.mark.parametrize("name", ["parsl", "dpdispatcher"])
+    def test_down_for_a_while(self, cluster: SlurmCluster, tmp_path: Path, name: str) -> None:
+        """Tasks wait, and nothing is set aside for it."""
+        engine = parsl_engine() if name == "parsl" else dpdispatcher_engine("Slurm")
+        with ClusterExecutor(engine, tmp_path / "x", name="labels", heartbeat=1.0) as executor:
+            pool = Pool(executor, tmp_path)
+            said = [tmp_path / "x" / file for file in ("parsl.log", "broker.log")]
+            with cluster.down():
+                pool.submit("one")
+                answers = ("Unable to contact slurm controller", "could not be submitted")
+
+                def failed() -> bool:
+                    pool.look()
+                    return any(word in file.read_text() for file in said if file.exists() for word in answers)
+
+                until(failed, "an attempt to submit")
+            [outcome] = pool.wait("one")
+        assert (outcome.error, outcome.attempts) == (None, 1)
+        until(lambda: not cluster.jobs(), "an empty queue", 20.0)
+
+
+class TestLeaving:
+    """A run that ends to go on later (GoOnLater) leaves its labels in the queue, where they are computed without it."""
+
+    def submit_and_leave(self, engine: dict[str, Any], folder: Path, names: str) -> list[str]:
+        """Leave while the tasks are open; return the jobs that stay in the queue."""
+        with ClusterExecutor(engine, folder / "x", name="labels", heartbeat=1.0, stays=True) as executor:
+            pool = Pool(executor, folder)
+            for name in names:
+                pool.submit(name, payload={"a": float(ord(name))})
+            executor.leave()
+        return (folder / "x" / "queued").read_text().split(":")
+
+    @pytest.mark.parametrize("name", ["parsl", "dpdispatcher"])
+    def test_results_are_there_without_a_controller(self, cluster: SlurmCluster, tmp_path: Path, name: str) -> None:
+        """All nodes are taken when the controller leaves; its jobs run afterwards, and no other job is needed."""
+        blocker = cluster.ask("sbatch", "--parsable", "-N2", "--exclusive", "--wrap", "sleep 600").strip()
+        until(lambda: cluster.jobs().get(blocker) == "RUNNING", "a full cluster")
+        engine = parsl_engine(tasks=1) if name == "parsl" else dpdispatcher_engine("Slurm")
+        left = self.submit_and_leave(engine, tmp_path, "abcd")
+        assert set(left) <= cluster.jobs().keys() - {blocker}
+        assert 1 <= len(left) <= (2 if name == "parsl" else 4)
+        assert "PENDING" in cluster.jobs().values()
+        cluster.ask("scancel", blocker)
+        until(lambda: not cluster.jobs(), "the end of the jobs that were left")
+        submitted = len(cluster.states())
+        with ClusterExecutor(engine, tmp_path / "x", name="labels", heartbeat=1.0, stays=True) as executor:
+            pool = Pool(executor, tmp_path)
+            for letter in "abcd":
+                pool.submit(letter, payload={"a": float(ord(letter))})
+            values = [outcome.value for outcome in pool.wait(*"abcd")]
+        assert [value and value["sum"] for value in values] == [97.0, 98.0, 99.0, 100.0]
+        assert len(cluster.states()) == submitted
+        assert not list((tmp_path / "x" / "tasks").glob("*/*"))
+
+    def test_the_next_controller_comes_before_they_are_done(self, cluster: SlurmCluster, tmp_path: Path) -> None:
+        """Pilots of the first controller serve the second; no label is paid twice."""
+        log = tmp_path / "log"
+        engine = parsl_engine(cores=2, jobs=2)
+        payload = {"log": str(log), "seconds": 3.0}
+        with ClusterExecutor(engine, tmp_path / "x", name="labels", heartbeat=1.0, stays=True) as executor:
+            pool = Pool(executor, tmp_path)
+            for name in "abcd":
+                pool.submit(name, "Trouble.slow", payload={**payload, "name": name})
+            pool.wait_for_file(log)
+            executor.leave()
+        with ClusterExecutor(engine, tmp_path / "x", name="labels", heartbeat=1.0, stays=True) as executor:
+            pool = Pool(executor, tmp_path)
+            for name in "abcd":
+                pool.submit(name, "Trouble.slow", payload={**payload, "name": name})
+            outcomes = pool.wait(*"abcd")
+        assert [outcome.error for outcome in outcomes] == [None] * 4
+        assert sorted(log.read_text().split()) == ["a", "b", "c", "d"]
+        until(lambda: not cluster.jobs(), "an empty queue", 20.0)
 
 
 class TestDpdispatcher:

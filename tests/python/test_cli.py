@@ -13,7 +13,7 @@ from lammps_dpgen import __version__
 from lammps_dpgen.cli import parallel
 from lammps_dpgen.cli.main import _expand_lists, exit_code, main, split_variables
 from lammps_dpgen.cli.parallel import check_job
-from lammps_dpgen.errors import ConfigError, InstallationError, LearningError
+from lammps_dpgen.errors import ConfigError, GoOnLater, InstallationError, LearningError
 
 COMMAND = [sys.executable, "-m", "lammps_dpgen.cli"]
 
@@ -113,6 +113,7 @@ def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_exit_codes() -> None:
     assert (exit_code(ConfigError("x")), exit_code(LearningError("x")), exit_code(ValueError("x"))) == (2, 3, 1)
+    assert (exit_code(KeyboardInterrupt("Ctrl-C")), exit_code(GoOnLater("SIGUSR1"))) == (130, 75)
 
 
 def test_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -130,6 +131,13 @@ def test_ranks_that_form_no_job_are_refused() -> None:
         check_job(1, "MPICH 5", {"OMPI_COMM_WORLD_SIZE": "4"})
     assert "MPICH 5" in str(caught.value)
     assert "-n 4 lammps-dpgen" in str(caught.value)
+
+
+def test_srun_with_a_pmi_that_nobody_speaks() -> None:
+    with pytest.raises(InstallationError, match=r"started 8 processes \(SLURM_STEP_NUM_TASKS\)") as caught:
+        check_job(1, "MPICH 5", {"SLURM_STEP_NUM_TASKS": "8"})
+    assert "'srun --mpi=pmi2 lammps-dpgen ...'" in str(caught.value)
+    assert "-n 8 lammps-dpgen" in str(caught.value)
 
 
 def test_bootstrap_under_mpirun_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from lammps_dpgen.cli.main import main
+from lammps_dpgen.errors import GoOnLater
 from lammps_dpgen.learning import interrupts as module
-from lammps_dpgen.learning.interrupts import Interrupts
+from lammps_dpgen.learning.interrupts import END_OF_JOB, Interrupts, latest_end
 from lammps_dpgen.store.activity import lock_state
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.lock import LockOwner
@@ -90,6 +91,42 @@ def test_signal_in_a_pause_is_raised_at_once() -> None:
     interrupts = Interrupts()
     with interrupts.taken(), interrupts.noted(), interrupts.raised(), pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGTERM)
+
+
+def test_the_signal_of_a_queue_ends_a_run_that_goes_on_later() -> None:
+    interrupts = Interrupts()
+    with interrupts.taken(), interrupts.noted():
+        signal.raise_signal(signal.SIGUSR1)
+        signal.raise_signal(signal.SIGTERM)  # comes when the job is over: the first cause counts
+        with pytest.raises(GoOnLater, match="SIGUSR1"):
+            interrupts.check()
+
+
+@pytest.mark.parametrize(
+    ("end", "margin", "latest"),
+    [("1000", 120.0, 880.0), ("1000", 500.0, 850.0), ("400", 120.0, None), ("399", 1.0, None)]
+    + [(text, 1.0, None) for text in ("", "N/A", "-5", "1e9")],
+)
+def test_the_latest_moment_to_end(
+    end: str, margin: float, latest: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At most a quarter of the 600 s that are left is given away; an end that is over is another job's."""
+    monkeypatch.setattr(time, "time", lambda: 400.0)
+    assert latest_end({END_OF_JOB: end}, margin) == latest
+
+
+def test_nothing_is_known_of_the_end_of_a_job() -> None:
+    assert latest_end({}, 1.0) is None
+
+
+def test_the_end_of_the_job_is_one_more_signal(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK_INTERVAL", 0.01)
+    monkeypatch.setenv(END_OF_JOB, str(int(time.time()) + 2))
+    interrupts = Interrupts()
+    with interrupts.taken(), run.lock(), interrupts.watched(run), interrupts.noted():
+        wait_for_interrupt(interrupts)
+        with pytest.raises(GoOnLater, match="the end of the job at"):
+            interrupts.check()
 
 
 def test_stop_file_is_one_more_signal(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,7 @@ class Controller:
         self._generations_of_stage = 0
         self._learnt_in_round = False
         self.ended = ""
-        learner.meanwhile = self._while_learning
+        learner.meanwhile, learner.is_idle = self._while_learning, self._is_idle
 
     def work(self) -> int:
         """Carry out the campaign, let the walkers go, and close the books; return the exit code.
@@ -251,8 +251,7 @@ class Controller:
 
     def _tick(self) -> None:
         """Serve walkers once; sleep where there was nothing to do."""
-        if self._interrupts.cause:
-            raise KeyboardInterrupt(self._interrupts.cause)
+        self._interrupts.check()
         limit = self._config.limits.wall_time
         if limit is not None and time.monotonic() - self._started > limit:
             self._end(f"limit of {limit:.0f} s wall time reached")
@@ -271,12 +270,17 @@ class Controller:
 
     def _while_learning(self) -> None:
         """Serve walkers while labels and trainings run; the learner calls this as long as it waits."""
-        if self._interrupts.cause:
-            raise KeyboardInterrupt(self._interrupts.cause)
+        self._interrupts.check()
         self._dispatch.serve()
         if self._config.walkers.overlap and self._dispatch.models is not None:
             self._dispatch.hand_out()
         self._show()
+
+    def _is_idle(self) -> bool:
+        """Tell, while labels are waited for, whether no walker is under way, and none will be without them."""
+        run = self._dispatch.stage
+        to_hand_out = self._config.walkers.overlap and run is not None and run.n_queued
+        return not self._roster.in_md() and not to_hand_out
 
     # ---- the view ----------------------------------------------------------------------------------------------------
 

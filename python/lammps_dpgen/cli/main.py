@@ -5,6 +5,7 @@ Each command imports what it needs when it runs, so that ``lammps-dpgen --help``
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import traceback
@@ -16,7 +17,7 @@ from typing import Annotated, Literal
 import typer
 
 from lammps_dpgen import __version__
-from lammps_dpgen.errors import ConfigError, DpgenError, LearningError
+from lammps_dpgen.errors import ConfigError, DpgenError, GoOnLater, LearningError
 
 #: Options that take any number of values, as LAMMPS' own options do.
 _LIST_OPTIONS = ("-m", "--models")
@@ -48,7 +49,7 @@ def run() -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run a command line and return its exit code: 0, 2 for wrong input, 3 where learning cannot go on."""
+    """Run a command line and return its exit code; see :func:`exit_code` for that of errors."""
     session = Session()
     try:
         rest, session.variables = split_variables(arguments)
@@ -57,9 +58,8 @@ def main(arguments: Sequence[str]) -> int:
     except SystemExit as end:  # typer has told what was wrong with the command line
         return end.code if isinstance(end.code, int) else 0
     except KeyboardInterrupt as interrupt:
-        how = f" by {interrupt}" if str(interrupt) else ""
-        print(f"lammps-dpgen: interrupted{how}", file=sys.stderr)
-        return 130
+        print(f"lammps-dpgen: {how_it_ended(interrupt)}", file=sys.stderr)
+        return exit_code(interrupt)
     except DpgenError as error:
         if session.debug:
             traceback.print_exc()
@@ -69,10 +69,23 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def exit_code(error: BaseException) -> int:
-    """Return the exit code: 3 where learning cannot go on, 2 for what the user can mend, 1 for what nobody foresaw."""
+    """Return the exit code.
+
+    3 where learning cannot go on, 2 for what the user can mend, 1 for what nobody foresaw; 75 (EX_TEMPFAIL of
+    sysexits.h) where the same command is to go on, 130 where somebody stopped it.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return os.EX_TEMPFAIL if isinstance(error, GoOnLater) else 130
     if isinstance(error, LearningError):
         return 3
     return 2 if isinstance(error, DpgenError) else 1
+
+
+def how_it_ended(interrupt: KeyboardInterrupt) -> str:
+    """Say that a run was stopped, by whom, and whether the same command is to go on."""
+    if isinstance(interrupt, GoOnLater):
+        return f"ended by {interrupt}; everything is stored, run the same command again (exit code {os.EX_TEMPFAIL})"
+    return f"interrupted by {interrupt}" if str(interrupt) else "interrupted"
 
 
 def split_variables(arguments: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
@@ -386,12 +399,16 @@ def validate(
 
 @app.command()
 def doctor(
+    config: Annotated[
+        Path | None,
+        typer.Argument(help="Configuration (YAML): one tiny label is made with each labeler, where it is to run."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Tell what is installed, and for each problem what to do."""
+    """Tell what is installed, whether labels work where they are to run, and for each problem what to do."""
     from lammps_dpgen.cli.doctor import run_doctor
 
-    raise typer.Exit(run_doctor(as_json))
+    raise typer.Exit(run_doctor(config, as_json))
 
 
 @app.command()

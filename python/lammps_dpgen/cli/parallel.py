@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lammps_dpgen.cli.main import exit_code
+from lammps_dpgen.cli.main import exit_code, how_it_ended
 from lammps_dpgen.errors import ConfigError, DpgenError, InstallationError
 
 if TYPE_CHECKING:
@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 #: Variables in which launchers tell each process how many there are.
 SIZE_VARIABLES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE", "PALS_SIZE", "SLURM_STEP_NUM_TASKS")
 
+#: Variables in which launchers tell each process its number.
+RANK_VARIABLES = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PALS_RANKID", "SLURM_PROCID")
+
 #: Seconds within which an error that concerns all ranks has reached all of them.
 AGREEMENT_TIME = 5.0
 
 
 def check_job(size: int, library: str, environment: Mapping[str, str] = os.environ) -> None:
-    """Refuse ranks that do not form one job: each would run the whole script, and write the same files.
+    """Refuse ranks that do not form one job: each would do all of the work, and write the same files.
 
     Parameters
     ----------
@@ -43,9 +46,8 @@ def check_job(size: int, library: str, environment: Mapping[str, str] = os.envir
     name, started = launched(environment)
     if started > 1:
         raise InstallationError(
-            f"the launcher started {started} processes ({name}), but each is alone in its MPI world: the launcher "
-            f"belongs to another MPI than the one in use, {library}, which LAMMPS was built with. Start them "
-            f"with {own_mpirun()} -n {started} lammps-dpgen ..."
+            f"the launcher started {started} processes ({name}), but each is alone in its MPI world. "
+            f"{cure(name, started, library)}"
         )
 
 
@@ -67,6 +69,18 @@ def launched(environment: Mapping[str, str]) -> tuple[str, int]:
     """Return how many processes the launcher started, 1 without one, and the variable that says so."""
     found = ((name, environment.get(name, "")) for name in SIZE_VARIABLES)
     return max(((name, int(text)) for name, text in found if text.isdigit()), key=lambda item: item[1], default=("", 1))
+
+
+def cure(variable: str, number: int, library: str) -> str:
+    """Return what to do where `number` processes, told by a variable of their launcher, are alone in their worlds."""
+    own = f"{own_mpirun()} -n {number} lammps-dpgen ..."
+    if variable.startswith("SLURM"):
+        return (
+            f"srun must offer a PMI that the MPI in use speaks ({library}): start them with 'srun --mpi=pmi2 "
+            f"lammps-dpgen ...' ('srun --mpi=list' shows what this Slurm has), or within the job with {own}"
+        )
+    other = f"The launcher belongs to another MPI than the one in use, {library}, which LAMMPS was built with"
+    return f"{other}. Start them with {own}"
 
 
 def own_mpirun() -> str:
@@ -92,7 +106,7 @@ def run_on_ranks(work: Callable[[MPI.Comm], int], *, debug: bool) -> int:
         if not everywhere or world.rank == 0:
             place = f" (rank {world.rank})" if world.size > 1 and not everywhere else ""
             _tell(error, place, debug)
-        code = 130 if isinstance(error, KeyboardInterrupt) else exit_code(error)
+        code = exit_code(error)
         if not everywhere:
             sys.stderr.flush()
             world.Abort(code)
@@ -114,8 +128,7 @@ def _all_ranks_arrive(world: MPI.Comm) -> bool:
 
 def _tell(error: BaseException, place: str, debug: bool) -> None:
     if isinstance(error, KeyboardInterrupt):
-        how = f" by {error}" if str(error) else ""
-        print(f"lammps-dpgen{place}: interrupted{how}", file=sys.stderr)
+        print(f"lammps-dpgen{place}: {how_it_ended(error)}", file=sys.stderr)
     elif isinstance(error, DpgenError) and not debug:
         print(f"lammps-dpgen{place}: {error}", file=sys.stderr)
     else:

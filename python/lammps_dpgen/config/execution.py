@@ -15,6 +15,8 @@ from lammps_dpgen.execution.sites import DIRECTIVES, Site
 #: Number of a GPU, counted from 0 among those that the queue has left this job.
 Device = Annotated[int, Field(ge=0)]
 
+#: Providers whose jobs do not need the program that submitted them.
+_QUEUES = ("slurm", "pbspro", "lsf")
 #: Walltime of a job where none is given, as a multiple of the longest task, and at least (seconds).
 _WALLTIME, _LEAST_WALLTIME = 1.5, 3600.0
 
@@ -159,6 +161,12 @@ class ExecutionSettings(Section):
     """Time between two signs of life of a job (parsl) and of a task; after four without one it is taken for dead."""
     poll: Duration = 30.0
     """Time between two questions to the scheduler, each about all jobs."""
+    wait: Literal["stay", "exit"] = "stay"
+    """What a run does when it can only wait for labels in the queue. ``exit``: it stores where it is, leaves the jobs
+    in the queue, where they go on without it, and ends with exit code 75; started again, it goes on with their results.
+    For labels that are jobs of Slurm, PBS Pro or LSF."""
+    exit_after: Duration = 300.0
+    """Time without anything else to do, and without a label that comes in, after which ``wait: exit`` ends the run."""
 
     @field_validator("width", mode="before")
     @classmethod
@@ -176,7 +184,17 @@ class ExecutionSettings(Section):
             raise ValueError("engine parsl needs a pool: labels, training, or both")
         if (self.machine is not None) != (self.engine == "dpdispatcher"):
             raise ValueError("machine, the path of a machine.json, belongs to engine dpdispatcher, which needs it")
+        if self.wait == "exit" and not self.labels_stay_queued:
+            raise ValueError(
+                "wait: exit leaves labels in the queue of a scheduler, and here there are none; it belongs to engine "
+                f"parsl with a pool 'labels' of {', '.join(_QUEUES)}, and to engine dpdispatcher"
+            )
         return self
+
+    @property
+    def labels_stay_queued(self) -> bool:
+        """Whether labels are in a queue where they can stay without this program."""
+        return self.machine is not None or (self.labels is not None and self.labels.provider in _QUEUES)
 
     @property
     def labels_are_jobs(self) -> bool:

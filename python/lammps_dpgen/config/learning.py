@@ -24,6 +24,9 @@ class Limits(Section):
     """Most generations after generation 0. Default: no limit."""
     wall_time: Duration | None = None
     """Wall time of one start of the command (seconds, or a text such as "2h"). Default: no limit."""
+    margin: Duration = 120.0
+    """Time that a clean end gets before the job around the run ends, where ``SLURM_JOB_END_TIME`` tells when that is;
+    at most a quarter of what is left of the job at the start."""
 
 
 class SanityLimits(Section):

@@ -35,6 +35,8 @@ class Task:
         How many further attempts follow a failure.
     growth
         By this the time limit is multiplied after each attempt that exceeded it.
+    kept
+        The result is good for the next controller too, where this one leaves its jobs in the queue.
     """
 
     id: str
@@ -47,6 +49,7 @@ class Task:
     retries: int = 1
     keep_folder: bool = False
     growth: float = 1.0
+    kept: bool = False
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,10 @@ class TaskBox:
         """Return the keys of all tasks that somebody works on, or worked on when he died."""
         return _names(self.claims)
 
+    def keys_waiting(self) -> set[str]:
+        """Return the keys of all tasks that nobody has begun."""
+        return _names(self._requests) - self.keys_of_claims() - self.keys_of_results()
+
     def claim(self, key: str) -> dict[str, Any] | None:
         """Return who works on a task: attempt, host, pid, job, pilot and the number of signs of life so far."""
         return _read(self.claims / key)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import sys
 import time
 import traceback
@@ -35,6 +36,7 @@ _LOG = "broker.log"
 
 def main() -> NoReturn:
     """Serve the controller until it says that it closes, or is gone."""
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a queue may send it to all processes of a job: it is for the run
     requests, answers = os.dup(0), os.dup(1)
     name = sys.argv[1]
     line = _first_line(requests)
@@ -110,7 +112,7 @@ class _Lines:
 
 @dataclass
 class _Adopted:
-    """A running task that an earlier controller has started, and its last sign of life."""
+    """A running task that a job of an earlier controller has begun, and its last sign of life."""
 
     beats: int
     since: float
@@ -133,8 +135,11 @@ class _Broker:
                     if "close" in request:
                         self._engine.close()
                         return
+                    if "leave" in request:
+                        self._lines.send({"left": self._engine.leave()})
+                        return
                     self._obey(request)
-                for attempt, cause in [*self._engine.ended(), *self._adopted_ended()]:
+                for attempt, cause in [*self._ended(), *self._adopted_ended()]:
                     self._lines.send({"ended": attempt[0], "attempt": attempt[1], "cause": cause})
         except Exception as error:
             traceback.print_exc()
@@ -146,13 +151,24 @@ class _Broker:
 
     def _obey(self, request: dict[str, Any]) -> None:
         for key, attempt in request.get("start", []):
-            claim = self._box.claim(key)
-            if claim is not None and claim["attempt"] == attempt:
-                self._adopted[(key, attempt)] = _Adopted(claim["beats"], time.monotonic())
-            elif not self._engine.knows(key, attempt):
+            if not self._adopts((key, attempt)) and not self._engine.knows(key, attempt):
                 self._engine.start(key, attempt)
         if keys := request.get("forget"):
             self._engine.forget(keys)
+
+    def _adopts(self, attempt: Attempt) -> bool:
+        """Look after an attempt that a job of an earlier controller works on, or seems to; tell whether one does."""
+        claim = self._box.claim(attempt[0])
+        if claim is None or claim["attempt"] != attempt[1]:
+            return False
+        self._adopted[attempt] = _Adopted(claim["beats"], time.monotonic())
+        return True
+
+    def _ended(self) -> Iterator[tuple[Attempt, str | None]]:
+        """Yield the attempts that the engine is done with, but for those that it found in the hands of another job."""
+        for attempt, cause in self._engine.ended():
+            if cause is not None or self._box.result(attempt[0]) is not None or not self._adopts(attempt):
+                yield attempt, cause
 
     def _adopted_ended(self) -> Iterator[tuple[Attempt, str | None]]:
         """Yield the adopted tasks that have a result, or whose job gives no sign of life any more."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from lammps_dpgen.errors import ExecutionError
+from lammps_dpgen.errors import ExecutionError, GoOnLater
 from lammps_dpgen.execution.base import Outcome, Task, check_task, plain_text
 from lammps_dpgen.execution.box import Result, TaskBox
 from lammps_dpgen.execution.environment import clean_environment
@@ -28,6 +28,8 @@ LOSSES = 5
 #: How often the broker may die; open tasks are found again by the next one.
 _BROKER_DEATHS = 3
 _BROKER = "lammps_dpgen.execution.broker"
+#: File of an executor's folder with the numbers of the jobs that it has left in the queue.
+QUEUED = "queued"
 #: Seconds that a broker gets to cancel its jobs; a scheduler that is down answers late.
 _SECONDS_TO_CLOSE = 60.0
 
@@ -62,11 +64,21 @@ class ClusterExecutor:
         Shown in the scheduler's queue.
     heartbeat
         Seconds between the signs of life of a task; one that gave none for four of them is taken for dead.
+    stays
+        Where the program ends to go on later (:class:`GoOnLater`), jobs stay in the queue and work without it.
     """
 
     def __init__(
-        self, engine: Mapping[str, Any], folder: Path, *, threads: int = 1, name: str = "jobs", heartbeat: float = 15.0
+        self,
+        engine: Mapping[str, Any],
+        folder: Path,
+        *,
+        threads: int = 1,
+        name: str = "jobs",
+        heartbeat: float = 15.0,
+        stays: bool = False,
     ) -> None:
+        self._stays = stays
         self._engine, self._name, self._threads, self._heartbeat = dict(engine), name, threads, heartbeat
         self._folder = folder.absolute()
         self._box = TaskBox(self._folder / "tasks")
@@ -75,6 +87,7 @@ class ClusterExecutor:
         self._done: list[Outcome] = []
         self._told: list[str] = []
         self._recorded: list[str] = []
+        self._kept: list[str] = []
         self._broker: WorkerProcess | None = None
         self._deaths = 0
         self._closed = False
@@ -153,15 +166,38 @@ class ClusterExecutor:
         self._closed = True
         self.cancel("closed")
         self._remove_recorded()
-        if self._broker is None:
+        for key in self._kept:
+            self._box.remove(key)
+        self._end_broker("close")
+
+    def leave(self) -> None:
+        """End, and leave jobs in the queue: the next executor of the same folder takes up the tasks.
+
+        The numbers of the jobs are in the file ``queued`` of the folder, with colons between them.
+        """
+        if self._closed:
             return
-        self._broker.send({"close": True})
+        self._closed = True
+        self._remove_recorded()
+        jobs = self._end_broker("leave" if self._jobs else "close")
+        if jobs:
+            (self._folder / QUEUED).write_text(":".join(jobs))
+
+    def _end_broker(self, how: str) -> list[str]:
+        """Let the broker end; return the jobs that it says it leaves."""
+        (self._folder / QUEUED).unlink(missing_ok=True)  # the list of an earlier controller
+        if self._broker is None:
+            return []
+        left: list[str] = []
+        self._broker.send({how: True})
         deadline = time.monotonic() + _SECONDS_TO_CLOSE
         while not self._broker.ended and time.monotonic() < deadline:
-            self._broker.receive()
+            for answer in self._broker.receive():
+                left += answer.get("left", [])
             time.sleep(0.02)
         self._broker.kill()
         self._broker.wait(5.0)
+        return left
 
     def __enter__(self) -> ClusterExecutor:
         return self
@@ -169,11 +205,15 @@ class ClusterExecutor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        if self._stays and isinstance(error, GoOnLater):
+            self.leave()
+        else:
+            self.close()
 
     def _remove_recorded(self) -> None:
         for key in self._recorded:
-            self._box.remove(key)
+            if key not in self._kept:
+                self._box.remove(key)
         self._recorded.clear()
 
     def _start(self, key: str, job: _Job) -> None:
@@ -251,6 +291,8 @@ class ClusterExecutor:
         self._ids.discard(job.task.id)
         self._done.append(_outcome(job, value, error))
         self._told.append(key)
+        if self._stays and job.task.kept and value is not None:
+            self._kept.append(key)
 
 
 def _key(task: Task) -> str:

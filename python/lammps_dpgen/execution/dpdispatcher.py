@@ -147,6 +147,14 @@ class DpdispatcherEngine:
             if folder.is_dir() and folder not in self._lost:
                 shutil.rmtree(folder, ignore_errors=True)
 
+    def leave(self) -> list[str]:
+        """Submit what there is room for, and leave all jobs to the next controller; it finds them as after a kill."""
+        before = -1
+        while before != len(self._waiting):
+            before = len(self._waiting)
+            self._submit_some(time.monotonic())
+        return [str(job.job_id) for job in self._jobs.values()]
+
     def abandon(self) -> None:
         """Leave all jobs to the next controller: it finds them by what is written beside their scripts."""
 

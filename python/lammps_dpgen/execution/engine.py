@@ -51,6 +51,16 @@ class Engine(Protocol):
         """Cancel all jobs and end."""
         ...
 
+    def leave(self) -> list[str]:
+        """End without cancelling anything: jobs stay in the queue and work on open tasks without a controller.
+
+        Returns
+        -------
+        list of str
+            Their numbers.
+        """
+        ...
+
     def abandon(self) -> None:
         """End without the controller, which died; leave to the next one what is worth it, running tasks above all."""
         ...

@@ -20,10 +20,10 @@ from parsl.jobs.states import JobState
 from lammps_dpgen.errors import ExecutionError
 from lammps_dpgen.execution.box import TaskBox
 from lammps_dpgen.execution.engine import Attempt
-from lammps_dpgen.execution.parsl_pilot import ALIVE
+from lammps_dpgen.execution.parsl_pilot import ALIVE, Node
 from lammps_dpgen.execution.run_task import run_ticket
-from lammps_dpgen.execution.schedulers import is_refusal
-from lammps_dpgen.execution.sessions import Session, clear_sessions
+from lammps_dpgen.execution.schedulers import is_refusal, list_jobs
+from lammps_dpgen.execution.sessions import LeftPilots, Session, clear_sessions
 from lammps_dpgen.execution.sites import Site, provider_class
 
 #: What Parsl has to say, in the folder of the engine.
@@ -33,6 +33,10 @@ _DEAD_PILOTS = 3
 #: Seconds between two attempts to submit while the scheduler is down: the first, and at most.
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
 _ALIVE_INTERVAL = 5.0
+#: Seconds between two looks for what pilots of an earlier controller have done.
+_LOOK_INTERVAL = 0.5
+#: Seconds that Parsl gets to submit the first pilot before the controller leaves.
+_SECONDS_TO_SUBMIT = 10.0
 #: Seconds that a pilot waits for a controller which it does not hear; the watch of `parsl_pilot` comes long before.
 _FOR_EVER = 10**8
 
@@ -84,12 +88,15 @@ class ParslEngine:
         self._refusal = ""
         self._dead_pilots = 0
         self._old = clear_sessions(folder / "sessions", box, site.provider)
+        self._left = LeftPilots([one for one in self._old if one.was_left], site.provider, poll)
+        self._started: dict[str, int] = {}
+        self._looked = 0.0
         self._session = Session.begin(folder / "sessions", site.provider)
         self._beats, self._beaten = 0, 0.0
         self._tick()
         _log_to(folder / LOG_NAME)
         made, arguments = provider_class(site)
-        provider = _watched(made, poll, self._session, self._refuse)(**arguments)
+        provider = _watched(made, poll, self._session, self._left, self._refuse)(**arguments)
         self._label = name
         executor = _Pilots(
             label=name,
@@ -101,7 +108,7 @@ class ParslEngine:
             heartbeat_period=math.ceil(heartbeat),
             heartbeat_threshold=4 * math.ceil(heartbeat),
             drain_period=site.drain,
-            launch_cmd=_launch_command(box, self._session, threads),
+            launch_cmd=_launch_command(box, self._session, site, threads),
             interchange_launch_cmd=[
                 sys.executable, "-m", "lammps_dpgen.execution.parsl_interchange", str(os.getpid()),
             ],
@@ -135,6 +142,7 @@ class ParslEngine:
 
     def start(self, key: str, attempt: int) -> None:
         """Queue an attempt at a task."""
+        self._started[key] = attempt
         future = self._kernel.submit(
             run_ticket, app_args=(str(self._box.folder), key), app_kwargs={}, executors=[self._label], cache=False,
             ignore_for_cache=None,
@@ -153,11 +161,24 @@ class ParslEngine:
         found = []
         while not self._ended.empty():
             attempt, error = self._ended.get()
-            found.append((attempt, None if error is None else _cause(error)))
-        return found
+            if self._started.get(attempt[0]) == attempt[1]:
+                del self._started[attempt[0]]
+                found.append((attempt, None if error is None else _cause(error)))
+        return [*found, *self._done_by_left_pilots()]
+
+    def _done_by_left_pilots(self) -> list[tuple[Attempt, str | None]]:
+        """Return the queued attempts that pilots of an earlier controller have carried out."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK_INTERVAL or not self._left.count():
+            return []
+        self._looked = now
+        done = self._box.keys_of_results() & self._started.keys()
+        return [((key, self._started.pop(key)), None) for key in done]
 
     def forget(self, keys: Sequence[str]) -> None:
-        """Do nothing: a task whose claim is gone ends by itself."""
+        """Do not wait for them; a task whose claim is gone ends by itself."""
+        for key in keys:
+            self._started.pop(key, None)
 
     def close(self) -> None:
         """Cancel all pilots, those of earlier controllers too; what they said stays where nothing could run."""
@@ -169,6 +190,20 @@ class ParslEngine:
                 session.cancel()
                 if not self._refusal:
                     session.remove()
+
+    def leave(self) -> list[str]:
+        """End; pilots go on with the tasks of the box by themselves, those that still wait in the queue too."""
+        deadline = time.monotonic() + _SECONDS_TO_SUBMIT
+        while self._started and not (self._session.jobs() or self._left.count()) and time.monotonic() < deadline:
+            time.sleep(0.1)  # tasks that came a moment ago: Parsl asks for their pilots now
+        self._session.leave()
+        jobs = [job for session in [self._session, *self._old] if session.was_left for job in session.jobs()]
+        try:
+            there = list_jobs(self._site.provider)
+            return [job for job in jobs if job in there]
+        except ExecutionError as error:
+            print(error, flush=True)
+            return jobs
 
     def abandon(self) -> None:
         """End without the controller: pilots with running tasks finish them, the others are cancelled."""
@@ -198,10 +233,11 @@ class ParslEngine:
             )
 
 
-def _launch_command(box: TaskBox, session: Session, threads: int) -> str:
+def _launch_command(box: TaskBox, session: Session, site: Site, threads: int) -> str:
     """Return the command line of a pilot, with Parsl's own fields in it."""
     words = [sys.executable, "-m", "lammps_dpgen.execution.parsl_pilot", str(box.folder), str(session.folder)]
-    text = " ".join(shlex.quote(word) for word in [*words, str(threads)]).replace("{", "{{").replace("}", "}}")
+    node = Node(threads, site.tasks, site.gpus, site.drain)
+    text = " ".join(shlex.quote(word) for word in [*words, node.to_text()]).replace("{", "{{").replace("}", "}}")
     return (
         f"{text} -- {{debug}} {{max_workers_per_node}} -a {{addresses}} -p {{prefetch_capacity}} "
         "-c {cores_per_worker} -m {mem_per_worker} --poll {poll_period} --port={worker_port} --cert_dir {cert_dir} "
@@ -212,8 +248,13 @@ def _launch_command(box: TaskBox, session: Session, threads: int) -> str:
     )
 
 
-def _watched(made: type[Any], poll: float, session: Session, refuse: Callable[[str], None]) -> type[Any]:
-    """Return a provider that notes every job, and asks a scheduler that is down less and less often."""
+def _watched(
+    made: type[Any], poll: float, session: Session, left: LeftPilots, refuse: Callable[[str], None]
+) -> type[Any]:
+    """Return a provider that notes every job, counts those of earlier controllers, and has patience with a scheduler.
+
+    One that is down is asked less and less often.
+    """
 
     class Watched(made):  # type: ignore[misc]
         status_polling_interval = poll
@@ -221,7 +262,7 @@ def _watched(made: type[Any], poll: float, session: Session, refuse: Callable[[s
 
         @property
         def max_blocks(self) -> int:
-            return 0 if time.monotonic() < self._paused_until else self._most
+            return 0 if time.monotonic() < self._paused_until else max(0, self._most - left.count())
 
         @max_blocks.setter
         def max_blocks(self, number: int) -> None:

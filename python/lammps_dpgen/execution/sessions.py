@@ -1,18 +1,22 @@
-"""What each controller that used pilot jobs leaves behind: their numbers, so that the next one can cancel them."""
+"""What each controller that used pilot jobs leaves behind: their numbers, for the next one to find or cancel them."""
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
+import time
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
+from lammps_dpgen.errors import ExecutionError
 from lammps_dpgen.execution.box import TaskBox
-from lammps_dpgen.execution.parsl_pilot import ALIVE
-from lammps_dpgen.execution.schedulers import cancel_jobs
+from lammps_dpgen.execution.parsl_pilot import ALIVE, LEFT
+from lammps_dpgen.execution.schedulers import cancel_jobs, list_jobs
 
 _JOBS = "jobs"
 
@@ -55,6 +59,16 @@ class Session:
         """Tell pilots that the controller is gone."""
         (self.folder / ALIVE).unlink(missing_ok=True)
 
+    def leave(self) -> None:
+        """Tell pilots that they work without a controller from now on."""
+        (self.folder / LEFT).touch()
+        self.end()
+
+    @property
+    def was_left(self) -> bool:
+        """Whether its controller left its pilots in the queue."""
+        return (self.folder / LEFT).exists()
+
     def cancel(self, spare: TaskBox | None = None) -> None:
         """Cancel the jobs, but for those in which a task of the box `spare` runs."""
         if self._scheduler == "local":
@@ -77,13 +91,40 @@ class Session:
                     process.terminate()
 
 
-def clear_sessions(parent: Path, box: TaskBox, scheduler: str) -> list[Session]:
-    """End the sessions of controllers that are gone; return those in which a task may still run.
+class LeftPilots:
+    """Pilots that earlier controllers left in the queue; they go on with the tasks of the box beside new ones.
 
-    The run folder's lock sees to it that no other controller lives.
+    Parameters
+    ----------
+    poll
+        Seconds between two questions to the scheduler.
+    """
+
+    def __init__(self, sessions: Sequence[Session], scheduler: str, poll: float) -> None:
+        self._jobs = {job for session in sessions for job in session.jobs()}
+        self._scheduler, self._poll = scheduler, poll
+        self._asked = -math.inf
+
+    def count(self) -> int:
+        """Return how many there still are; a scheduler that does not answer has lost none."""
+        if self._jobs and time.monotonic() - self._asked > self._poll:
+            self._asked = time.monotonic()
+            try:
+                self._jobs &= list_jobs(self._scheduler).keys()
+            except ExecutionError as error:
+                print(error, flush=True)
+        return len(self._jobs)
+
+
+def clear_sessions(parent: Path, box: TaskBox, scheduler: str) -> list[Session]:
+    """End the sessions of controllers that are gone, and return all of them: a task may still run in their pilots.
+
+    Pilots that were left in the queue on purpose stay there. The run folder's lock sees to it that no other controller
+    lives.
     """
     sessions = [Session(folder, scheduler) for folder in sorted(parent.glob("*")) if folder.is_dir()]
     for session in sessions:
-        session.end()
-        session.cancel(spare=box)
+        if not session.was_left:
+            session.end()
+            session.cancel(spare=box)
     return sessions

@@ -30,6 +30,7 @@ _PR_SET_PDEATHSIG = 1
 
 def main() -> NoReturn:
     """Split into guard and worker."""
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a queue may send it to all processes of a job: it is for the run
     # Private copies, which programs started by a service do not inherit; 0, 1 and 2 are the service's own.
     requests, answers = os.dup(0), os.dup(1)
     _redirect(os.devnull, os.O_RDONLY, 0)

@@ -20,6 +20,7 @@ from lammps_dpgen.learning.interrupts import Interrupts
 from lammps_dpgen.learning.labels import LabelResult, Sleep, sleep_between_polls
 from lammps_dpgen.learning.logbook import Logbook
 from lammps_dpgen.learning.models import link_generation
+from lammps_dpgen.learning.patience import Patience
 from lammps_dpgen.learning.training_progress import TrainingProgress
 from lammps_dpgen.learning.workers import label_executor, training_executor
 from lammps_dpgen.monitor.journal import Journal
@@ -123,6 +124,12 @@ class Bootstrap:
         waiting = [stored.frame for stored in self._ledger.frames("selected")]
         self._counts = Counter(total=len(waiting))
         self._show("labels", f"{len(waiting)} initial frames")
+        patience = Patience(executor, self._config.execution)
+
+        def wait() -> None:
+            self._wait()
+            patience.look()
+
         check_and_label(
             executor,
             self._ledger,
@@ -130,7 +137,7 @@ class Bootstrap:
             self._config.labeler,
             self._run.labels,
             on_result=self._label_event,
-            sleep=self._wait,
+            sleep=wait,
         )
         counts = self._ledger.counts()
         if counts.labels == 0:

@@ -37,9 +37,18 @@ def check_part(
     ConfigError
         What is missing, in the part's own words.
     """
-    word = registry.WORDS[section.group]
-    task = Task(
-        id=f"check of the {word}",
+    word, task = registry.WORDS[section.group], check_task(section, elements, scratch)
+    executor.submit(task)
+    while not (outcomes := executor.poll()):
+        sleep()
+    if outcomes[0].value is None:
+        raise ConfigError(f"{word}: {outcomes[0].error}")
+
+
+def check_task(section: PartSection, elements: Sequence[str], scratch: Path) -> Task:
+    """Return the task in which a labeler or trainer checks its settings; see :func:`check_part`."""
+    return Task(
+        id=f"check of the {registry.WORDS[section.group]}",
         service=section.service,
         service_settings=section.service_settings(),
         method="check",
@@ -47,12 +56,8 @@ def check_part(
         folder=scratch / "check",
         timeout=section.timeout,
         retries=0,
+        kept=True,
     )
-    executor.submit(task)
-    while not (outcomes := executor.poll()):
-        sleep()
-    if outcomes[0].value is None:
-        raise ConfigError(f"{word}: {outcomes[0].error}")
 
 
 def refuse_foreign_labels(ledger: Ledger, config: BaseConfig) -> None:

@@ -55,7 +55,7 @@ def learn(script: Path, config: LearnConfig, variables: Mapping[str, list[str]],
         desks: list[LearningDesk] = []
         on_root(comm, lambda: desks.append(open_desk(script, config, interrupts, stack)))
         if desks:
-            stack.enter_context(interrupts.watched(run))
+            stack.enter_context(interrupts.watched(run, config.limits.margin))
         code = LearningRun(script, config, variables, comm, desks[0] if desks else None, interrupts).run()
     on_root(comm, lambda: _report(run))
     return code

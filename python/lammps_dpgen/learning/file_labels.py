@@ -15,6 +15,7 @@ from lammps_dpgen.learning.checks import check_and_label
 from lammps_dpgen.learning.interrupts import Interrupts
 from lammps_dpgen.learning.labels import LabelResult, sleep_between_polls
 from lammps_dpgen.learning.logbook import Logbook
+from lammps_dpgen.learning.patience import Patience
 from lammps_dpgen.learning.workers import label_executor
 from lammps_dpgen.monitor.journal import Journal
 from lammps_dpgen.monitor.view import View
@@ -93,6 +94,7 @@ class _FileRun:
         self._config, self._run, self._ledger, self._logbook, self._view = config, run, ledger, logbook, view
         self._frames = {frame.hash: frame for frame in frames}
         self._n_new = self._n_done = self._n_failed = 0
+        self._patience: Patience | None = None
 
     def make(self, executor: Executor, retry_failed: bool) -> FileLabels:
         """Label what has no label yet."""
@@ -106,6 +108,7 @@ class _FileRun:
         self._n_done = len(self._frames) - len(waiting) - self._n_failed
         self._view.phase("labels", f"{len(waiting)} of {len(self._frames)} frames")
         self._show()
+        self._patience = Patience(executor, self._config.execution)
         check_and_label(
             executor,
             self._ledger,
@@ -139,6 +142,8 @@ class _FileRun:
     def _wait(self) -> None:
         self._view.tick()
         sleep_between_polls()
+        if self._patience is not None:
+            self._patience.look()
 
 
 def _refuse_bad_frames(frames: Sequence[Frame], config: LabelConfig) -> None:

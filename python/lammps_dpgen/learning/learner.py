@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from lammps_dpgen.learning.large_frames import LargeFrames, Look
 from lammps_dpgen.learning.learned_frames import LearnedFrames
 from lammps_dpgen.learning.logbook import Logbook
 from lammps_dpgen.learning.models import adopt_models, link_generation
+from lammps_dpgen.learning.patience import Patience
 from lammps_dpgen.learning.second_look import SecondLook, TrustBounds
 from lammps_dpgen.learning.selection import Selection, check_initial_frames, select
 from lammps_dpgen.learning.training_rounds import GenerationTraining, good_enough, sample_of_labels
@@ -56,6 +58,8 @@ class Learner:
         What the last round took from the frames that it was offered; None before the first.
     meanwhile
         Called again and again while it waits for labels and trainings; may raise to end them.
+    is_idle
+        Whether nobody has anything to do while it waits for labels.
     """
 
     def __init__(self, config: LearningConfig, run: RunFolder, ledger: Ledger, logbook: Logbook, view: View) -> None:
@@ -65,6 +69,7 @@ class Learner:
         self.on_model: Callable[[Path], None] = lambda model: None
         self.selection: Selection | None = None
         self.meanwhile: Callable[[], None] = lambda: None
+        self.is_idle: Callable[[], bool] = lambda: True
         self.generation: Generation | None = None
         self.ensemble: Ensemble | None = None
         self._previous: Ensemble | None = None
@@ -72,6 +77,7 @@ class Learner:
         self._learned = LearnedFrames(config.selection)
         self._labels: Executor | None = None
         self._batches: LabelBatches | None = None
+        self._patience: Patience | None = None
         self._trainings: Executor | None = None
         self._counts: Counter[str] = Counter()
         self._kernel = ""
@@ -82,10 +88,13 @@ class Learner:
         self._batches = LabelBatches(
             self._labels, self.ledger, self.config, self.run.labels, self._label_done, self.view.message
         )
+        self._patience = Patience(self._labels, self.config.execution, lambda: self.is_idle())
         return self
 
-    def __exit__(self, *error: object) -> None:
-        self._stack.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
 
     def begin(self) -> None:
         """Make or find generation 0, and finish what an earlier, killed process has begun.
@@ -270,7 +279,7 @@ class Learner:
     def _check_parts(self, labels: Executor, trainings: Executor) -> None:
         species, type_map = sorted(self.config.type_map), self.config.type_map
         for labeler in self.config.labelers:
-            check_part(labels, labeler, species, self.run.labels, sleep=self._wait)
+            check_part(labels, labeler, species, self.run.labels, sleep=self._wait_for_labels)
         check_part(trainings, self.config.trainer, type_map, self.run.training, sleep=self._wait)
 
     def _adopt(self, generation: Generation) -> None:
@@ -352,7 +361,7 @@ class Learner:
         self.view.phase("labels", f"{len(frames)} frames")
         self._counts = Counter(total=len(frames))
         try:
-            self._batches.label(frames, self._wait)
+            self._batches.label(frames, self._wait_for_labels)
         finally:
             self.seconds["labels"] += time.monotonic() - begin
 
@@ -362,7 +371,7 @@ class Learner:
             return
         begin = time.monotonic()
         self.view.phase("labels", f"the last {len(self._batches.pending)} frames")
-        self._batches.label_rest(self._wait)
+        self._batches.label_rest(self._wait_for_labels)
         self.seconds["labels"] += time.monotonic() - begin
 
     def _label_done(self, result: LabelResult, of_batch: bool) -> None:
@@ -420,6 +429,11 @@ class Learner:
     def _wait(self) -> None:
         self._meanwhile()
         time.sleep(POLL_INTERVAL)
+
+    def _wait_for_labels(self) -> None:
+        self._wait()
+        if self._patience is not None:
+            self._patience.look()
 
     def _meanwhile(self) -> None:
         self.view.tick()

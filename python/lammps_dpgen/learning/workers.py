@@ -53,7 +53,14 @@ def _cluster(
         return None
     engine["poll"] = execution.poll
     folder = run / "execution" / kind
-    return ClusterExecutor(engine, folder, threads=threads or 1, name=kind, heartbeat=execution.heartbeat)
+    return ClusterExecutor(
+        engine,
+        folder,
+        threads=threads or 1,
+        name=kind,
+        heartbeat=execution.heartbeat,
+        stays=kind == "labels" and execution.labels_stay_queued,
+    )
 
 
 def _cores(config: BaseConfig | LabelConfig) -> int:
