@@ -77,7 +77,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def made(kind: type[LabelerSettings], given: dict[str, Any], files: Path) -> LabelerSettings:
-    place = {EspressoSettings: "pseudo_folder", VaspSettings: "potcar_folder"}.get(kind)  # type: ignore[call-overload]
+    place = {EspressoSettings: "pseudo_folder", VaspSettings: "potcar_folder"}.get(kind)
     return kind.model_validate({**given, **({place: str(files)} if place else {})})
 
 
