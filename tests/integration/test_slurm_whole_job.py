@@ -87,7 +87,7 @@ def test_mpirun_with_labels_in_the_queue(cluster: SlurmCluster, example: Campaig
     """The job has both nodes for itself: labels get them when it ends (75), and the next job when they are done."""
     example = QueueCampaign(example.folder, example.env)
     before = len(cluster.states())
-    submit(example, "job-mpirun.sh", "labels-in-queue.yaml", SBATCH_EXCLUSIVE="user")
+    submit(example, "job-mpirun.sh", "labels-in-queue.yaml", SBATCH_EXCLUSIVE="exclusive")
     until(lambda: example.run.journal.exists() and "end" in example.kinds(), "the first end", PATIENCE)
     until(lambda: not cluster.jobs(), "an empty queue", PATIENCE)
     assert_carried_out(example)

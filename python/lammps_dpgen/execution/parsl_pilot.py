@@ -174,6 +174,8 @@ class _Leftovers:
 
     def work_off(self, pool: _Pool | None) -> None:
         """Run tasks side by side until none waits; `pool` finishes those that it has, and is ended."""
+        if pool is not None:
+            time.sleep(_LOOK_INTERVAL)  # a task that it got a moment ago is claimed by then
         while True:
             n_pooled = 0 if pool is None else pool.n_tasks()
             if pool is not None and not n_pooled:
