@@ -1,4 +1,4 @@
-"""Alloys, many at once: formation energy and volume, and on request elastic constants, vacancies and surfaces."""
+"""Alloys, many at once: formation energy and volume, and on request elastic constants, defects and surfaces."""
 
 from __future__ import annotations
 
@@ -23,12 +23,16 @@ from lammps_dpgen.validation.crystal import Crystal, Relaxation
 from lammps_dpgen.validation.crystals import read_cell, reference_phases
 from lammps_dpgen.validation.elastic import ElasticProperty, ElasticSettings
 from lammps_dpgen.validation.failures import UnstableError
+from lammps_dpgen.validation.interstitial_paths import InterstitialPathsProperty, InterstitialPathsSettings
 from lammps_dpgen.validation.memory import relaxed_as_asked
 from lammps_dpgen.validation.potential import Potential, Static
 from lammps_dpgen.validation.surfaces import SurfacesProperty, SurfacesSettings
 from lammps_dpgen.validation.vacancies import VacanciesProperty, VacanciesSettings
 
 PART = "Alloys"
+
+#: Kind of the pieces that are relaxations of interstitials.
+_PATHS = "interstitial paths"
 
 #: eV/Å: forces that a relaxation may leave without a word.
 _TOO_MUCH = 1e-3
@@ -60,6 +64,9 @@ class AlloysSettings(PropertySettings):
     relax: Relaxation = Field(default="aniso", description="How far the cells relax: see crystals.")
     elastic: ElasticSettings | None = Field(default=None, description="Elastic constants too; {} for the defaults.")
     vacancies: VacanciesSettings | None = Field(default=None, description="Vacancies on all sites too.")
+    interstitial_paths: InterstitialPathsSettings | None = Field(
+        default=None, description="Energies along the relaxation of interstitials too."
+    )
     surfaces: SurfacesSettings | None = Field(
         default=None, description="Surfaces too; {relax: false, max_index: 1} as in the paper."
     )
@@ -89,6 +96,21 @@ class AlloysProperty:
         self._settings = settings
         self._references = crystals
         self._alloys: list[Crystal] | None = None
+        self._paths: InterstitialPathsProperty | None = None
+
+    def reference_pieces(self) -> list[Piece]:
+        """Return the relaxations of interstitials, where they are asked for."""
+        if self._settings.interstitial_paths is None:
+            return []
+        if self._paths is None:
+            self._paths = InterstitialPathsProperty(self._settings.interstitial_paths, self._crystals())
+        pieces = self._paths.reference_pieces()
+        return [Piece(f"{_PATHS} of {p.name}", {"kind": _PATHS, "inner": p.payload}) for p in pieces]
+
+    def follow(self, results: Mapping[str, Result]) -> None:
+        """Take the paths that the reference potential found."""
+        if self._paths is not None:
+            self._paths.follow({name.removeprefix(f"{_PATHS} of "): result for name, result in results.items()})
 
     def pieces(self) -> list[Piece]:
         """Return a piece for each structure, and those of the further properties.
@@ -132,6 +154,8 @@ class AlloysProperty:
             found["elastic"] = ElasticProperty(settings.elastic, alloys)
         if settings.vacancies is not None:
             found["vacancies"] = VacanciesProperty(settings.vacancies, alloys)
+        if settings.interstitial_paths is not None:
+            found[_PATHS] = self._paths or InterstitialPathsProperty(settings.interstitial_paths, alloys)
         if settings.surfaces is not None:
             found["surfaces"] = SurfacesProperty(settings.surfaces, alloys)
         return found

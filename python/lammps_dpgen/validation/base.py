@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from lammps_dpgen.part import PartSettings
 from lammps_dpgen.validation.crystal import Crystal
@@ -200,4 +200,21 @@ class Property(Protocol):
 
     def findings(self, results: Mapping[str, Result]) -> Findings:
         """Return rows and charts, given the results of all pieces by their names; never raises for a failed one."""
+        ...
+
+
+@runtime_checkable
+class FollowsReference(Protocol):
+    """What a property has besides, whose pieces build on what the reference potential found.
+
+    The reference potential is the one that is compared with, or else the first. Its results of `reference_pieces` come
+    before everything else; :meth:`Property.pieces` and :meth:`Property.findings` are called after `follow`.
+    """
+
+    def reference_pieces(self) -> list[Piece]:
+        """Return what the reference potential computes first; may be empty."""
+        ...
+
+    def follow(self, results: Mapping[str, Result]) -> None:
+        """Take the results of `reference_pieces` by their names."""
         ...

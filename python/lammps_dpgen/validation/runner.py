@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from lammps_dpgen.config.validation import ValidationConfig
 from lammps_dpgen.errors import ConfigError
 from lammps_dpgen.execution.base import Executor, Outcome, Task
 from lammps_dpgen.store.results import ResultStore, StoredResult
-from lammps_dpgen.validation.base import Findings, Piece, Property, Result
+from lammps_dpgen.validation.base import Findings, FollowsReference, Piece, Property, Result
 from lammps_dpgen.validation.crystal import Crystal
 from lammps_dpgen.validation.crystals import crystal_of
 from lammps_dpgen.validation.potentials import identity_of
@@ -91,31 +91,21 @@ class Validation:
         crystals = {section.name: crystal_of(section) for section in config.crystals}
         self._properties: list[Property] = []
         self._pieces: list[list[Piece]] = []
+        self._first: list[list[Piece]] = []
         self._hashes: list[str] = []
         for section in config.properties:
             names = crystals if section.crystals is None else section.crystals
             chosen: tuple[Crystal, ...] = tuple(crystals[name] for name in names)
             part = make_property(section.property, section.settings, chosen)
             pieces = part.pieces()
-            if not pieces:
+            first = part.reference_pieces() if isinstance(part, FollowsReference) else []
+            if not pieces and not first:
                 raise ConfigError(f"property {section.property}: nothing to compute; give it crystals")
             self._properties.append(part)
             self._pieces.append(pieces)
+            self._first.append(first)
             self._hashes.append(part.Settings.model_validate(section.settings).hash())
         self._identities = {name: identity_of(name, settings) for name, settings in config.potentials.items()}
-
-    def jobs(self) -> list[Job]:
-        """Return everything that is asked for, stored or not."""
-        return list(self._jobs())
-
-    def _jobs(self) -> Iterable[Job]:
-        for name, identity in self._identities.items():
-            for number, (section, pieces) in enumerate(zip(self._config.properties, self._pieces, strict=True)):
-                part = self._properties[number]
-                for piece in pieces:
-                    deciding = [identity, section.property, part.version, self._hashes[number], piece.payload]
-                    key = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
-                    yield Job(name, number, section.property, section.settings, piece, key, section.timeout)
 
     def run(self, executor: Executor, store: ResultStore, progress: Progress) -> list[PotentialFindings]:
         """Compute what is not stored yet, and return what was found for each potential.
@@ -123,7 +113,36 @@ class Validation:
         A piece that fails gives rows with its cause. Causes that the property itself named are stored; others, such as
         a worker that died, are tried again by the next run.
         """
-        jobs = self.jobs()
+        first = self._jobs(self._first, [self._reference])
+        if first:
+            found = self._compute(first, executor, store, progress)
+            self._follow(first, found)
+        jobs = self._jobs(self._pieces, list(self._identities))
+        done = self._compute(jobs, executor, store, progress)
+        return [self._findings(name, jobs, done) for name in self._identities]
+
+    @property
+    def _reference(self) -> str:
+        """Name of the potential that others follow: the one that is compared with, or else the first."""
+        base = self._config.base
+        return base if base in self._identities else next(iter(self._identities))
+
+    def _jobs(self, pieces: Sequence[Sequence[Piece]], names: Iterable[str]) -> list[Job]:
+        """Return the pieces of each property for each of these potentials, stored or not."""
+        found = []
+        for name in names:
+            for number, section in enumerate(self._config.properties):
+                version, settings = self._properties[number].version, self._hashes[number]
+                for piece in pieces[number]:
+                    deciding = [self._identities[name], section.property, version, settings, piece.payload]
+                    key = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+                    found.append(Job(name, number, section.property, section.settings, piece, key, section.timeout))
+        return found
+
+    def _compute(
+        self, jobs: Sequence[Job], executor: Executor, store: ResultStore, progress: Progress
+    ) -> dict[str, StoredResult]:
+        """Compute what is not stored yet; returns all results by their keys."""
         done = {job.key: stored for job in jobs if (stored := store.find(job.key)) is not None}
         missing = {job.key: job for job in jobs if job.key not in done}
         if done:
@@ -142,7 +161,15 @@ class Validation:
                 told = f" failed: {result.failure}" if result.failure else ""
                 progress.tell(f"{count}/{len(missing)} {job.what} ({outcome.seconds:.1f} s){told}")
             time.sleep(_NAP)
-        return [self._findings(name, jobs, done) for name in self._identities]
+        return done
+
+    def _follow(self, jobs: Sequence[Job], done: Mapping[str, StoredResult]) -> None:
+        """Give the properties what the reference potential found, and take the pieces that follow from it."""
+        for number, part in enumerate(self._properties):
+            own = [job for job in jobs if job.number == number]
+            if own and isinstance(part, FollowsReference):
+                part.follow({job.piece.name: _result(done[job.key]) for job in own})
+                self._pieces[number] = part.pieces()
 
     def _task(self, job: Job) -> Task:
         return Task(
@@ -164,7 +191,7 @@ class Validation:
         found = []
         for number, part in enumerate(self._properties):
             own = [job for job in jobs if job.potential == name and job.number == number]
-            results = {job.piece.name: Result(done[job.key].value, done[job.key].failure) for job in own}
+            results = {job.piece.name: _result(done[job.key]) for job in own}
             found.append(part.findings(results))
         seconds = sum(done[key].seconds for key in {job.key for job in jobs if job.potential == name})
         return PotentialFindings(name, self._identities[name], tuple(found), seconds)
@@ -174,3 +201,7 @@ def _stored(outcome: Outcome) -> StoredResult:
     if outcome.value is None:
         return StoredResult(None, outcome.error or "failed without a cause", outcome.seconds)
     return StoredResult(outcome.value["value"], outcome.value["failure"], outcome.seconds)
+
+
+def _result(stored: StoredResult) -> Result:
+    return Result(stored.value, stored.failure)
