@@ -90,6 +90,8 @@ class Conversion:
             return cls(native_model(serialised_model(path), path.name))
         except ModelError as error:
             return cls(None, str(error).replace(str(path), path.name))  # files of models are handed on
+        except Exception as error:  # a form of model that nobody has thought of; DeePMD-kit itself has just made it
+            return cls(None, f"'{path.name}': it could not be read for the native kernel: {error!r}")
 
     def store_beside(self, model: Path) -> None:
         """Store it, or the refusal, beside the file that users load.
@@ -243,6 +245,8 @@ def _energy_shifts(model: Serialised, fitting: Serialised, name: str) -> FloatAr
 
 
 def _nets(collection: Serialised, name: str) -> tuple[Net, ...]:
+    if any(net is None for net in collection["networks"]):
+        raise NotCoveredError(f"'{name}': the nets of the descriptor are not in the file any more; it is compressed")
     return tuple(tuple(_layer(layer, name) for layer in net["layers"]) for net in collection["networks"])
 
 
