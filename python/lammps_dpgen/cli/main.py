@@ -386,15 +386,16 @@ def kernel_test(
 
 @app.command()
 def validate(
+    context: typer.Context,
     config: Annotated[Path, typer.Argument(help="Configuration of the validation (YAML).")],
     against: Annotated[
         Path | None, typer.Option(help="validation.json of another validation: show what changed.")
     ] = None,
 ) -> None:
-    """Compute properties of potentials and hold them against references; needs no campaign."""
+    """Compute properties of potentials and hold them against references; under mpirun its ranks share the work."""
     from lammps_dpgen.cli.validate import run_validate
 
-    raise typer.Exit(run_validate(config, against))
+    raise typer.Exit(run_validate(config, against, debug=context.ensure_object(Session).debug))
 
 
 @app.command()

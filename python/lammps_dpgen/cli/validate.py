@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from lammps_dpgen.cli.parallel import refuse_launcher
+from lammps_dpgen.cli.parallel import launched, run_on_ranks
 from lammps_dpgen.config import load_config
 from lammps_dpgen.config.validation import ValidationConfig
 
+if TYPE_CHECKING:
+    from mpi4py import MPI
 
-def run_validate(config: Path, against: Path | None) -> int:
+    from lammps_dpgen.execution.base import Executor
+    from lammps_dpgen.validation.output import Report
+
+
+def run_validate(config: Path, against: Path | None, *, debug: bool) -> int:
     """Compute what is not stored yet, write the page and its data, and print the shares within tolerance.
+
+    On one process worker processes share the work, under a launcher its ranks.
 
     Returns
     -------
@@ -23,34 +33,40 @@ def run_validate(config: Path, against: Path | None) -> int:
     ConfigError
         The configuration, a file of references, or the other validation is wrong.
     """
-    refuse_launcher("validate")
+    if launched(os.environ)[1] > 1:
+        return run_on_ranks(lambda world: _on_ranks(config, against, world), debug=debug)
     settings = load_config(config, ValidationConfig)
     from lammps_dpgen.execution.local import LocalExecutor
-    from lammps_dpgen.store.results import ResultStore
-    from lammps_dpgen.validation.output import (
-        check_references,
-        make_report,
-        read_rows,
-        write_chart_data,
-        write_csv,
-        write_json,
-    )
-    from lammps_dpgen.validation.page import render
-    from lammps_dpgen.validation.runner import Progress, Validation
 
-    check_references(settings)
-    before = None if against is None else read_rows(against)
-    validation = Validation(settings)
     width = settings.execution.width
     cores = len(os.sched_getaffinity(0)) if width == "auto" else width
-    with ResultStore(settings.folder / "results.db") as store, LocalExecutor(cores, name="validate") as executor:
-        found = validation.run(executor, store, Progress(lambda line: print(line, flush=True)))
-    report = make_report(settings, found)
-    write_json(report, settings.folder / "validation.json")
-    write_csv(report, settings.folder / "rows.csv")
-    write_chart_data(report, settings.folder / "charts")
-    page = settings.folder / "validation.html"
-    page.write_text(render(report, config.stem, before, str(against or "")), encoding="utf-8")
+    return _validate(settings, config.stem, against, lambda: LocalExecutor(cores, name="validate"))
+
+
+def _on_ranks(config: Path, against: Path | None, world: MPI.Comm) -> int:
+    """Compute one piece on each rank at a time; collective."""
+    from lammps_dpgen.execution.ranks import RanksExecutor, serve_tasks
+    from lammps_dpgen.mpi import on_root
+
+    def work() -> int:
+        with RanksExecutor(world, name="validate") as executor:  # its end lets the other ranks go, also after an error
+            return _validate(load_config(config, ValidationConfig), config.stem, against, lambda: executor)
+
+    if world.rank:
+        serve_tasks(world, name="validate")
+    return on_root(world, work)
+
+
+def _validate(
+    settings: ValidationConfig, name: str, against: Path | None, make_executor: Callable[[], Executor]
+) -> int:
+    from lammps_dpgen.validation.command import PAGE, validate
+
+    report = validate(settings, make_executor, lambda line: print(line, flush=True), name, against)
+    return _say(report, settings.folder / PAGE)
+
+
+def _say(report: Report, page: Path) -> int:
     for table in report.tables:
         for name, (within, judged) in table.shares.items():
             if judged:
