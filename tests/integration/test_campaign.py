@@ -26,8 +26,9 @@ def test_walkers_explore_and_learn_until_the_stages_are_over(campaign: Campaign)
     assert (second["stage"], second["converged"], second["accurate_share"]) == ("trusted", True, 1.0)
     assert campaign.last("end")["reason"] == "all stages are over"
     assert [event["kernel"] for event in campaign.all("kernel")] == ["native"]
-    assert "Fix dpgen dpgen: native kernel" in (campaign.run.trajectory_of(1) / "log.lammps").read_text()
     records = campaign.trajectories()
+    log = campaign.run.trajectory_of(records[0].number) / "log.lammps"
+    assert "Fix dpgen dpgen: native kernel" in log.read_text()
     assert {record.state for record in records} == {"done"}
     assert len([record for record in records if record.stage == "trusted"]) == 4
     assert {record.walker for record in records} == {0, 1}
