@@ -29,10 +29,10 @@ def keep_model(run: RunFolder, number: int, index: int, model: Path) -> tuple[st
     target.parent.mkdir(parents=True, exist_ok=True)
     fresh = target.with_name(target.name + ".new")
     try:
-        copy_beside(model, target)
         shutil.copyfile(model, fresh)
         with fresh.open("rb") as file:
             os.fsync(file.fileno())
+        copy_beside(model, target)
         os.replace(fresh, target)
     except OSError as error:
         raise StoreError(f"model {model} cannot be copied to {target}: {error}") from error

@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,7 +127,8 @@ def _convert(model: Path) -> None:
     from deepmd.tf.env import tf
 
     tf.reset_default_graph()
-    Conversion.of(model).store_beside(model)
+    with suppress(OSError):  # a model without it is as good
+        Conversion.of(model).store_beside(model)
     tf.reset_default_graph()
 
 
