@@ -14,6 +14,7 @@ from lammps_dpgen.campaign.pool import Pool
 from lammps_dpgen.campaign.post import ControllerPost
 from lammps_dpgen.campaign.stages import StageRun
 from lammps_dpgen.campaign.trust_windows import TrustWindows
+from lammps_dpgen.campaign.validate import Validations
 from lammps_dpgen.config.campaign import CampaignConfig
 from lammps_dpgen.config.stage import Stage
 from lammps_dpgen.frame import Frame
@@ -64,6 +65,7 @@ class Controller:
         self._windows = TrustWindows(ledger, logbook)
         self._dispatch = Dispatch(config, run, logbook, view, post, self._pool, self._windows, interrupts)
         self._roster = self._dispatch.roster
+        self._validations = Validations(config, run, ledger, logbook, view)
         self._generations_of_stage = 0
         self._learnt_in_round = False
         self.ended = ""
@@ -81,7 +83,8 @@ class Controller:
         """
         reason, cause = "error", ""
         try:
-            self._all_stages()
+            with self._validations:
+                self._all_stages()
             reason = self.ended or "all stages are over"
         except BaseException as error:
             reason = INTERRUPTED if isinstance(error, KeyboardInterrupt) else "error"
@@ -112,6 +115,7 @@ class Controller:
         self._roster.learning(True)
         self._learner.begin()
         self._roster.learning(False)
+        self._validations.begin()
         self._adopt_generation()
         self._show_totals()
         over = {event.data["stage"] for event in self._ledger.events("stage_end")}
@@ -126,6 +130,8 @@ class Controller:
         self._logbook.write("script_end")
         if self._learner.finish():
             self._show_totals()
+        assert self._learner.generation is not None
+        self._validations.finish(self._learner.generation, self._wait_at_end)
 
     def _close_books(self, reason: str, cause: str) -> None:
         seconds = self._roster.seconds()
@@ -245,6 +251,7 @@ class Controller:
         kernel = "auto" if ensemble.is_native else "deepmd"
         models = Models(generation.number, files, tuple(model.sha256 for model in generation.models), kernel)
         self._dispatch.models = models
+        self._validations.offer(generation)
         return models
 
     # ---- waiting -----------------------------------------------------------------------------------------------------
@@ -256,6 +263,7 @@ class Controller:
         if limit is not None and time.monotonic() - self._started > limit:
             self._end(f"limit of {limit:.0f} s wall time reached")
             return
+        self._validations.tick()
         came = self._dispatch.serve()
         self._dispatch.hand_out()
         self._show()
@@ -271,6 +279,7 @@ class Controller:
     def _while_learning(self) -> None:
         """Serve walkers while labels and trainings run; the learner calls this as long as it waits."""
         self._interrupts.check()
+        self._validations.tick()
         self._dispatch.serve()
         if self._config.walkers.overlap and self._dispatch.models is not None:
             self._dispatch.hand_out()
@@ -281,6 +290,13 @@ class Controller:
         run = self._dispatch.stage
         to_hand_out = self._config.walkers.overlap and run is not None and run.n_queued
         return not self._roster.in_md() and not to_hand_out
+
+    def _wait_at_end(self) -> bool:
+        """Nap once when all stages are over; tell whether there is time left."""
+        self._while_learning()
+        time.sleep(NAP)
+        limit = self._config.limits.wall_time
+        return limit is None or time.monotonic() - self._started <= limit
 
     # ---- the view ----------------------------------------------------------------------------------------------------
 

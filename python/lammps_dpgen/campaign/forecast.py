@@ -99,7 +99,21 @@ def forecast(config: CampaignConfig) -> Forecast:
     boot = config.bootstrap()
     chosen = () if boot is None else filter(boot.is_initial, config.structures)
     initial = tuple(frame for source in chosen for frame in by_name[source.source_name])
-    return Forecast(tuple(stages), initial, (*findings, *check_parts(config), *_check_files(config)))
+    return Forecast(
+        tuple(stages), initial, (*findings, *check_parts(config), *_check_files(config), *_check_validation(config))
+    )
+
+
+def _check_validation(config: CampaignConfig) -> Iterator[Finding]:
+    """Yield why the generations cannot be validated."""
+    if config.validation is None:
+        return
+    from lammps_dpgen.validation.generations import check_file
+
+    try:
+        check_file(config.validation.file)
+    except DpgenError as error:
+        yield Finding("validation", str(error))
 
 
 def _forecast_stage(stage: Stage, starts: tuple[Frame, ...], config: CampaignConfig) -> StageForecast:

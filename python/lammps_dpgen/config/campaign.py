@@ -9,6 +9,7 @@ from typing_extensions import Self
 
 from lammps_dpgen.config.base import FilePath, Section
 from lammps_dpgen.config.bootstrap import BootstrapConfig, source_names
+from lammps_dpgen.config.campaign_validation import CampaignValidation
 from lammps_dpgen.config.learning import LearningConfig, changed_settings
 from lammps_dpgen.config.names import check_distinct, check_known
 from lammps_dpgen.config.parts import LabelerSection, StructureSection
@@ -53,6 +54,8 @@ class CampaignConfig(LearningConfig):
     """Names of stages whose labels are trained on with the others although their labeler has other settings. Energies
     of other cut-offs, functionals or pseudopotentials do not belong together; name a stage where they do, such as for
     another k-mesh in larger cells."""
+    validation: CampaignValidation | None = None
+    """Properties of the models, beside the campaign. Default: none."""
     finalize: Finalize = Finalize()
     """The last act: what is handed on when all stages are over."""
 

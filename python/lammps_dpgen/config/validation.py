@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,9 @@ from lammps_dpgen.structures.lattice import Crystal as Prototype
 
 #: What tells the kinds of potential apart.
 _KINDS = ("models", "run", "pair_style", "labeler")
+
+#: Name of a potential that is a generation of a run: that of the run, and the number.
+GENERATION = re.compile(r"(.+) g(\d{3,})")
 
 
 class CrystalSection(Section):
@@ -126,13 +130,7 @@ class ValidationConfig(Section):
     @field_validator("potentials")
     @classmethod
     def _are_potentials(cls, found: dict[str, dict[str, Any]], info: ValidationInfo) -> dict[str, dict[str, Any]]:
-        potentials: dict[str, dict[str, Any]] = {}
-        for name, settings in found.items():
-            if "run" in settings:
-                potentials |= _generations(name, settings, info)
-            else:
-                potentials[name] = _potential(name, settings, info)
-        return potentials
+        return potentials_of(found, info)
 
     @model_validator(mode="after")
     def _names_fit(self) -> Self:
@@ -154,6 +152,17 @@ class ValidationConfig(Section):
         if self.references:
             return next(iter(self.references))
         return next(iter(self.potentials)) if len(self.potentials) > 1 else None
+
+
+def potentials_of(found: dict[str, dict[str, Any]], info: ValidationInfo) -> dict[str, dict[str, Any]]:
+    """Return the settings of all potentials as plain data; a run becomes one potential for each generation."""
+    potentials: dict[str, dict[str, Any]] = {}
+    for name, settings in found.items():
+        if "run" in settings:
+            potentials |= _generations(name, settings, info)
+        else:
+            potentials[name] = _potential(name, settings, info)
+    return potentials
 
 
 def _potential(name: str, settings: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:

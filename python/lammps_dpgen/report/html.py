@@ -18,7 +18,7 @@ from lammps_dpgen.monitor.state import grouped
 from lammps_dpgen.report.calibration import Calibration, Fit, audit, calibrate, fit
 from lammps_dpgen.report.campaign_tables import condition_tables, stage_rows
 from lammps_dpgen.report.costs import GenerationCost, measured_seconds, wall_by_generation
-from lammps_dpgen.report.pictures import campaign, labels, training, trajectory, trust
+from lammps_dpgen.report.pictures import campaign, labels, training, trajectory, trust, validation
 from lammps_dpgen.report.pictures.style import SETTINGS, data_uri
 from lammps_dpgen.report.record import RunRecord, read_run
 from lammps_dpgen.report.selections import selections_text
@@ -102,6 +102,7 @@ def render(record: RunRecord, summary: dict[str, Any]) -> str:
         rejected=record.of_kind("training_rejected"),
         set_aside=[] if record.campaign is not None else record.of_kind("set_aside"),
         campaign=record.campaign,
+        validation=record.validation,
         stage_rows=[] if record.campaign is None else stage_rows(record.campaign),
         condition_tables=[] if record.campaign is None else condition_tables(record.campaign),
         began=min(times) if times else None,
@@ -158,6 +159,8 @@ def _pictures(record: RunRecord, costs: list[GenerationCost], relation: Fit | No
     if parity is not None and parity.forces_ref.size:
         caption = f"{_PARITY} Frames: {parity.what}."
         makers.append(("parity", "Forces and energies, before and after", caption, lambda: labels.parity(parity)))
+    if (validated := record.validation) is not None:
+        makers.append(("approach", "Properties as labels are added", _APPROACH, lambda: validation.approach(validated)))
     makers += [
         ("training", "Training", _TRAINING, lambda: training.curves(record.generations)),
         ("cost", "Where the time went", _COST, lambda: training.costs(measured_seconds(record.events), costs)),
@@ -212,6 +215,11 @@ _TRUST = (
 _PARITY = (
     "Predicted against reference; on the dashed line they are equal. Both panels of a row have the same scale. Where "
     "points are many, the colour tells how many lie together: yellow few, dark blue many."
+)
+_APPROACH = (
+    "Each property of the validated generations against the number of labels that they were trained on. Dashed: what "
+    "it is compared with, in the band of its tolerance. A property has arrived where the line stays in the band. Where "
+    "there are very many, only the first of each part are drawn."
 )
 _TRAINING = (
     "Above: force error on the training batches, each model in its colour, generations one after another. Below: error "

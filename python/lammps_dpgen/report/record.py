@@ -15,6 +15,7 @@ from lammps_dpgen.frame import FloatArray
 from lammps_dpgen.report.campaign import CampaignRecord, read_campaign
 from lammps_dpgen.report.label_arrays import LabelArrays, label_arrays
 from lammps_dpgen.report.looks import Looks, read_looks
+from lammps_dpgen.report.validation import ValidationRecord, read_validation
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.records import Counts, Event, Generation, StoredFailure
 from lammps_dpgen.store.run_folder import RunFolder
@@ -64,6 +65,8 @@ class RunRecord:
         ``summary_extra.json``: figures that only the producer of the run can know.
     campaign
         Stages, trajectories and walkers; None for a learning run.
+    validation
+        How properties of the generations approach the reference; None where none has been validated.
     """
 
     folder: Path
@@ -79,6 +82,7 @@ class RunRecord:
     window: tuple[float, float] | None
     extra: dict[str, Any]
     campaign: CampaignRecord | None = None
+    validation: ValidationRecord | None = None
 
     def of_kind(self, *kinds: str) -> list[Event]:
         """Return the events of these kinds, oldest first."""
@@ -99,13 +103,14 @@ def read_run(folder: Path) -> RunRecord:
     with Ledger.open(run.ledger, config_hash=None) as ledger:
         kinds = ledger.event_counts()
         events = ledger.events(without=MANY if "stage" in kinds else ())
+        generations = ledger.generations()
         window = _window([*events, *filter(None, [ledger.latest_event("run")])])
         return RunRecord(
             folder=folder,
             events=events,
             kinds=kinds,
             newest=ledger.latest_event(),
-            generations=ledger.generations(),
+            generations=generations,
             failures=ledger.failures(),
             counts=ledger.counts(),
             labels=label_arrays(ledger),
@@ -114,6 +119,7 @@ def read_run(folder: Path) -> RunRecord:
             window=window,
             extra=_read_extra(folder / "summary_extra.json"),
             campaign=read_campaign(ledger, folder, window),
+            validation=read_validation(run.validation / "validation.json", generations, ledger.events("validation")),
         )
 
 

@@ -43,7 +43,7 @@ OWN_KEYS = (
     "sessions_killed_or_running",
 )
 #: Keys that the summary of a campaign has beyond these.
-CAMPAIGN_KEYS = ("stages", "trajectories", "walkers")
+CAMPAIGN_KEYS = ("stages", "trajectories", "walkers", "validation")
 #: What the force errors were measured on where nothing better is there: two sets of frames, so that no ratio has a
 #: meaning.
 NEW_LABELS = "labels of the first and of the last pause, before they were trained on: different frames"
@@ -65,7 +65,8 @@ def summarise(record: RunRecord) -> dict[str, Any]:
         above hi (misses), their rate and its 95 % interval (low, high), None without an audit; selections: counts of
         the offered frames by what became of them, None without a selection; seconds by part
         (None: no session came to its end); sessions, and how many of them were killed; md_steps; what
-        ``summary_extra.json`` adds beyond these. Of a campaign also stages, trajectories by state, and walkers.
+        ``summary_extra.json`` adds beyond these. Of a campaign also stages, trajectories by state, and walkers;
+        validation: of each validated generation the values within tolerance and all that can be compared.
     """
     looks = record.looks
     n_sessions, unfinished = sessions(record.events)
@@ -90,6 +91,8 @@ def summarise(record: RunRecord) -> dict[str, Any]:
     }
     if record.campaign is not None:
         own |= campaign_summary(record.campaign)
+    if record.validation is not None:
+        own["validation"] = record.validation.summary()
     added = {key: value for key, value in record.extra.items() if key not in own}
     return {**own, **added}
 

@@ -92,6 +92,11 @@ class RunFolder:
         return self.path / "final"
 
     @property
+    def validation(self) -> Path:
+        """Folder of the validation of a campaign's generations."""
+        return self.path / "validation"
+
+    @property
     def labels(self) -> Path:
         """Folder of the scratch folders of labels; failed ones stay."""
         return self.path / "labels"

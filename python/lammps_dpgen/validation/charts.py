@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from lammps_dpgen.config.validation import GENERATION
 from lammps_dpgen.report.pictures.style import GREY, MODEL_COLOURS, SETTINGS, canvas, data_uri, density
 from lammps_dpgen.validation.base import Chart, Series
 from lammps_dpgen.validation.comparison import Table
@@ -24,9 +24,6 @@ _MARKS = ("o", "s", "^", "D", "v", "P")
 
 #: Bars beside each other before their words are turned.
 _MANY_BARS = 8
-
-#: Name of a potential that is a generation of a run.
-_GENERATION = re.compile(r"(.+) g(\d{3,})")
 
 #: Points of a line that are marked.
 _FEW_ON_LINE = 12
@@ -110,7 +107,7 @@ def approach_charts(tables: Sequence[Table], names: Sequence[str], base: str | N
     """Return how the generations of each run approach what they are compared with, part by part."""
     runs: dict[str, dict[int, str]] = {}
     for name in names:
-        match = _GENERATION.fullmatch(name)
+        match = GENERATION.fullmatch(name)
         if match:
             runs.setdefault(match[1], {})[int(match[2])] = name
     found = []
