@@ -117,9 +117,11 @@ def test_a_negative_modulus_is_noted(tmp_path: Path) -> None:
 
 
 def test_elements_without_a_reference_phase_are_refused_before_anything_is_computed(tmp_path: Path) -> None:
-    Atoms("AlO", scaled_positions=[[0, 0, 0], [0.5, 0.5, 0.5]], cell=[4.0] * 3, pbc=True).write(tmp_path / "alo.vasp")
+    Atoms(["Al", "O"], scaled_positions=[[0, 0, 0], [0.5, 0.5, 0.5]], cell=[4.0] * 3, pbc=True).write(
+        tmp_path / "oxide.vasp"
+    )
     with pytest.raises(ConfigError, match="no reference phase for O"):
-        AlloysProperty(AlloysSettings(files=(str(tmp_path / "alo.vasp"),)), ()).pieces()
+        AlloysProperty(AlloysSettings(files=(str(tmp_path / "oxide.vasp"),)), ()).pieces()
 
 
 @pytest.mark.parametrize(
