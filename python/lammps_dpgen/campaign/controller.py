@@ -6,6 +6,7 @@ served also while labels and trainings run.
 
 from __future__ import annotations
 
+import math
 import time
 
 from lammps_dpgen.campaign.dispatch import NAP, Dispatch
@@ -17,6 +18,7 @@ from lammps_dpgen.campaign.trust_windows import TrustWindows
 from lammps_dpgen.campaign.validate import Validations
 from lammps_dpgen.config.campaign import CampaignConfig
 from lammps_dpgen.config.stage import Stage
+from lammps_dpgen.errors import LearningError
 from lammps_dpgen.frame import Frame
 from lammps_dpgen.learning.interrupts import Interrupts
 from lammps_dpgen.learning.learner import Learner
@@ -118,17 +120,26 @@ class Controller:
         self._validations.begin()
         self._adopt_generation()
         self._show_totals()
-        over = {event.data["stage"] for event in self._ledger.events("stage_end")}
+        ends = self._ledger.events("stage_end")
+        over = {event.data["stage"] for event in ends if not event.data.get("blind", False)}
+        seen = False
         for stage in self._config.resolved_stages():
             if stage.name in over:
+                seen = True
                 self._view.message(f"stage {stage.name} is over already")
                 continue
             self._carry_out(stage)
             if self.ended:
                 return
+            seen = seen or not self._blind
+        if not seen:
+            raise LearningError(f"no stage came to a look: {self._blind}. Nothing is lost: mend it and run again")
         self._dispatch.stage = None
         self._logbook.write("script_end")
-        if self._learner.finish():
+        self._roster.learning(True)
+        better = self._learner.finish()
+        self._roster.learning(False)
+        if better:
             self._show_totals()
         assert self._learner.generation is not None
         self._validations.finish(self._learner.generation, self._wait_at_end)
@@ -153,6 +164,7 @@ class Controller:
         begun = [event for event in self._ledger.events("learning") if event.data["stage"] == stage.name]
         self._generations_of_stage, self._learnt_in_round = len(begun), bool(begun)
         self._dispatch.may_learn = self._generations_of_stage < stage.max_generations
+        self._planned, self._blind = 0, ""
         window = list(self._windows.window(stage.trust))
         self._logbook.write(
             "stage", stage=stage.name, number=stage.number, n_trajectories=stage.trajectories, trust=window
@@ -174,16 +186,20 @@ class Controller:
     def _round_is_over(self, run: StageRun) -> bool:
         """Begin the next round, or end the stage and return True."""
         stage, now = run.stage, run.convergence()
+        unseen = math.isnan(now.accurate_share)  # no trajectory that ended has looked at a single step
         reason = ""
         if now.reached:
             reason = "converged"
-        elif self._generations_of_stage >= stage.max_generations and run.round:
+        elif self._planned == run.round > 0 and unseen:
+            reason = self._blind = run.why_nothing_was_seen()
+        elif self._generations_of_stage >= stage.max_generations and run.round and not unseen:
             reason = f"not converged after {self._generations_of_stage} generations (max_generations)"
-        elif run.round and not self._learnt_in_round and now.n_trajectories >= stage.converging:
+        elif run.round and not self._learnt_in_round and now.n_trajectories >= stage.converging and not unseen:
             reason = "not converged, and the last round found nothing to learn from"
         if not reason:
             self._learnt_in_round = False
             number = run.plan_round()
+            self._planned = run.round
             self._logbook.write("round", stage=stage.name, round=run.round, n=number)
             return False
         self._logbook.write(
@@ -191,6 +207,7 @@ class Controller:
             stage=stage.name,
             converged=now.reached,
             reason=reason,
+            blind=bool(self._blind),
             accurate_share=now.accurate_share,
             n_failed=now.n_failed,
             n_trajectories=run.n_ended,
@@ -285,18 +302,18 @@ class Controller:
             self._dispatch.hand_out()
         self._show()
 
-    def _is_idle(self) -> bool:
-        """Tell, while labels are waited for, whether no walker is under way, and none will be without them."""
-        run = self._dispatch.stage
-        to_hand_out = self._config.walkers.overlap and run is not None and run.n_queued
-        return not self._roster.in_md() and not to_hand_out
-
     def _wait_at_end(self) -> bool:
         """Nap once when all stages are over; tell whether there is time left."""
         self._while_learning()
         time.sleep(NAP)
         limit = self._config.limits.wall_time
         return limit is None or time.monotonic() - self._started <= limit
+
+    def _is_idle(self) -> bool:
+        """Tell, while labels are waited for, whether no walker is under way, and none will be without them."""
+        run = self._dispatch.stage
+        to_hand_out = self._config.walkers.overlap and run is not None and run.n_queued
+        return not self._roster.in_md() and not to_hand_out
 
     # ---- the view ----------------------------------------------------------------------------------------------------
 
