@@ -53,7 +53,7 @@ def assert_close(ours: Any, theirs: Any, tolerance: float) -> None:
 def test_pair_style_says_what_deepmd_says(name: str, ran: tuple[Path, dict[str, Any]]) -> None:
     found = ran[1]["pairs"][name]
     for figure in FIGURES:
-        assert_close(found["one thread"][figure], found["deepmd"][figure], 1e-7)
+        assert_close(found["one thread"][figure], found["deepmd"][figure], 5e-6)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -71,7 +71,7 @@ def test_the_fix_takes_the_native_kernel_by_itself(ran: tuple[Path, dict[str, An
     assert log.count("Pair style dpgen: 4 models, model 1 drives the atoms; native kernel") == 1
     assert columns["auto"].shape == (5, 7)
     for name in ("auto", "on_top"):
-        np.testing.assert_allclose(columns[name], columns["deepmd"], rtol=2e-6)
+        np.testing.assert_allclose(columns[name], columns["deepmd"], rtol=5e-5, atol=2e-6)
 
 
 def test_ranks_agree() -> None:

@@ -63,7 +63,7 @@ def train_tensorflow(
     TrainingError
         DeePMD-kit failed, or a weight is not finite.
     """
-    seconds = {"import": 0.0, "start": 0.0, "loop": 0.0, "freeze": 0.0, "compress": 0.0, "convert": 0.0}
+    seconds = {"import": 0.0, "start": 0.0, "loop": 0.0, "freeze": 0.0, "convert": 0.0, "compress": 0.0}
     with _timed(seconds, "import"):
         _load()
     with _inside(folder), _logged(folder / LOG):
@@ -74,11 +74,13 @@ def train_tensorflow(
         _check_weights(prefix, folder)
         with _timed(seconds, "freeze"):
             _freeze(prefix)
+        with _timed(seconds, "convert"):
+            conversion = _convert()  # a compressed file no longer holds the weights
         if compress_step is not None:
             with _timed(seconds, "compress"):
                 _compress(compress_step)
-        with _timed(seconds, "convert"):
-            _convert(folder / MODEL)
+        with suppress(OSError):  # a model without it is as good
+            conversion.store_beside(folder / MODEL)
     return Trained(folder / MODEL, prefix, {part: round(value, 4) for part, value in seconds.items()})
 
 
@@ -122,14 +124,13 @@ def _freeze(prefix: str) -> None:
     tf.reset_default_graph()
 
 
-def _convert(model: Path) -> None:
-    """Leave what the native kernel needs beside the model, while DeePMD-kit is loaded."""
+def _convert() -> Conversion:
+    """Return what the native kernel needs of the frozen model, while DeePMD-kit is loaded."""
     from deepmd.tf.env import tf
 
+    conversion = Conversion.of(Path(MODEL))
     tf.reset_default_graph()
-    with suppress(OSError):  # a model without it is as good
-        Conversion.of(model).store_beside(model)
-    tf.reset_default_graph()
+    return conversion
 
 
 def _compress(step: float) -> None:
