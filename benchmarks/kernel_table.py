@@ -124,10 +124,10 @@ def measure(
             continue
         with prepared(models, {}) as files:
             task = {**files, "elements": KINDS[name].elements}
-            yield from _shares_of_peak(name, models)
             yield from _ratios(name, task, settings, program)
             yield from _avx2(name, task, settings, program)
             yield from _scaling(name, task, settings, program)
+            yield from _shares_of_peak(name, models)
         note(f"{name}: {time.monotonic() - begin:.0f} s")
 
 
@@ -203,6 +203,8 @@ def _shares_of_peak(name: str, models: list[str]) -> Iterator[Row]:
     """Yield how much of the core's peak the kernel reaches, evaluating all models of frames of 256 atoms."""
     for precision, kind in (("double", np.float64), ("single", np.float32)):
         ensemble = Ensemble(models, kernel="native", precision=precision, self_test=False)
+        if not hasattr(ensemble.core, "multiply_adds"):
+            return
         frame = crystal(4, ensemble.type_map)
         ensemble.predict(frame)
         seconds = 1e-6 * frame.n_atoms * statistics.median(microseconds(ensemble, frame) for _ in range(5))
