@@ -97,7 +97,11 @@ class SlurmCluster:
 
     def jobs(self) -> dict[str, str]:
         """Return the jobs that are queued or running, and their state."""
-        rows = (line.split() for line in self.ask("squeue", "-h", "-o", "%i %T").splitlines())
+        marked = self.ask("squeue", "-o", "%i %T").splitlines()  # with a heading, which tells no job from no answer
+        while not marked:
+            time.sleep(1.0)
+            marked = self.ask("squeue", "-o", "%i %T").splitlines()
+        rows = (line.split() for line in marked[1:])
         return {row[0]: row[1] for row in rows}
 
     def node_of(self, job: str) -> str:

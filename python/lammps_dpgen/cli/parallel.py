@@ -99,7 +99,7 @@ def run_on_ranks(work: Callable[[MPI.Comm], int], *, debug: bool) -> int:
 
     world = MPI.COMM_WORLD
     try:
-        check_job(world.size, MPI.Get_library_version().split("\n")[0].strip("\0 "))
+        check_job(world.size, " ".join(MPI.Get_library_version().split("\n")[0].strip("\0").split()))
         return work(world)
     except BaseException as error:
         everywhere = _all_ranks_arrive(world)

@@ -169,7 +169,7 @@ class ParslEngine:
     def _done_by_left_pilots(self) -> list[tuple[Attempt, str | None]]:
         """Return the queued attempts that pilots of an earlier controller have carried out."""
         now = time.monotonic()
-        if now - self._looked < _LOOK_INTERVAL or not self._left.count():
+        if now - self._looked < _LOOK_INTERVAL or not any(session.was_left for session in self._old):
             return []
         self._looked = now
         done = self._box.keys_of_results() & self._started.keys()
