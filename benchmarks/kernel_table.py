@@ -135,10 +135,10 @@ def _run(
     task: Row, settings: Row, atoms: int, styles: list[str], program: Program, **how: Any
 ) -> tuple[Row, dict[str, float], dict[str, float]]:
     """Return one row of a case, and the medians of its wall and CPU times per step."""
-    ranks, environment = how.get("ranks", 1), how.get("environment", {})
+    ranks, environment = how.pop("ranks", 1), how.pop("environment", {})
     task = {**task, "atoms": [atoms], "styles": styles}
     task |= {key: settings[key][atoms] for key in ("seconds", "budget", "turns")}
-    rows = list(program(ranks, "pair_cost.py", task | how.get("task", {}), environment))
+    rows = list(program(ranks, "pair_cost.py", task | how, environment))
     wall, cpu = (
         {style: statistics.median(row[clock][style] for row in rows) for style in styles} for clock in ("wall", "cpu")
     )
@@ -187,7 +187,7 @@ def _scaling(name: str, task: Row, settings: Row, program: Program) -> Iterator[
     cases = {"1": {}, "2 ranks": {"ranks": 2}, "2 threads": {"environment": two_threads}}
     walls: dict[str, list[float]] = {case: [] for case in cases}
     for _, (case, how) in itertools.product(range(settings["scaling_turns"]), cases.items()):
-        _, wall, _ = _run(task, settings, atoms, ["double"], program, task={"turns": [3, 3]}, **how)
+        _, wall, _ = _run(task, settings, atoms, ["double"], program, turns=[3, 3], **how)
         walls[case].append(wall["double"])
     medians = {case: statistics.median(values) for case, values in walls.items()}
     yield {
