@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from lammps_dpgen import registry
 from lammps_dpgen.errors import ConfigError, TrainingError
+from lammps_dpgen.native.cache import converted_file
 from lammps_dpgen.noise import quiet_loading
 from lammps_dpgen.training import deepmd
 from lammps_dpgen.training.base import TrainingJob
@@ -256,8 +257,10 @@ def test_a_later_training_equals_one_in_a_fresh_process(systems: dict[str, tuple
     )
     for name in ("lcurve.out", "model.ckpt-20.data-00000-of-00001"):
         assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "fresh" / name).read_bytes()
-    assert set(result["seconds"]) == {"import", "start", "loop", "freeze", "compress"}
+    assert set(result["seconds"]) == {"import", "start", "loop", "freeze", "convert", "compress"}
     assert result["seconds"]["compress"] > 0.0
+    for where in ("here", "fresh"):
+        assert converted_file(tmp_path / where / "model.pb") is not None, "the weights lie beside the compressed model"
 
 
 @pytest.mark.models
