@@ -16,7 +16,7 @@ from learning_runs import ATOMS, NVT, PAIR, Work, assert_intact, fix
 from lammps_dpgen.sampling.restart import PARKED
 
 #: Seconds of a job that has time to begin, on a machine with much else to do.
-JOB = 20
+JOB = 16
 SCRIPT = ATOMS + PAIR + fix("trust 8.0 9.0 stop failed") + NVT.format(t=300) + "run 10000000\n"
 
 
