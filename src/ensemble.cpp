@@ -42,7 +42,7 @@ std::unique_ptr<Ensemble> load_deep_potentials(const std::vector<std::string> &p
   std::string reason;
   std::unique_ptr<native::NativeEnsemble> own;
   try {
-    own = std::make_unique<native::NativeEnsemble>(paths, options.precision);
+    own = std::make_unique<native::NativeEnsemble>(paths, options);
   } catch (const ModelError &error) {
     if (options.kernel == Kernel::native) throw;
     reason = error.what();
@@ -51,10 +51,10 @@ std::unique_ptr<Ensemble> load_deep_potentials(const std::vector<std::string> &p
   auto reference = std::make_unique<DeepmdEnsemble>(paths, options);
   if (own) {
     if (own->type_map() != reference->type_map()) reason = "the converted models have another type map";
-    else reason = native::judge(native::compare_on_test_frame(*own, *reference), options.precision);
+    else reason = native::judge(native::compare_on_test_frame(*own, *reference), own->tolerance());
     if (!reason.empty() && own->type_map() == reference->type_map()) {
-      own = std::make_unique<native::NativeEnsemble>(paths, options.precision, false);
-      reason = native::judge(native::compare_on_test_frame(*own, *reference), options.precision);
+      own = std::make_unique<native::NativeEnsemble>(paths, options, false);
+      reason = native::judge(native::compare_on_test_frame(*own, *reference), own->tolerance());
     }
     if (reason.empty()) return own;
     if (options.kernel == Kernel::native) throw ModelError("the native kernel cannot be used: " + reason);

@@ -79,6 +79,12 @@ class Ensemble : public std::enable_shared_from_this<Ensemble> {
   /// True if all models together cost hardly more than one, so that leaving one out is not worth it.
   virtual bool evaluates_together() const { return false; }
 
+  /// How far forces may be from DeePMD-kit's (eV/Å): 0 where it evaluates the models itself.
+  virtual double tolerance() const { return 0.0; }
+
+  /// Multiplications with addition that the last evaluation took, of what is counted; 0 where nobody counts.
+  virtual double multiply_adds() const { return 0.0; }
+
   /// Which code evaluates the models and why, for the log: one line without line end.
   virtual std::string kernel() const = 0;
 
@@ -113,7 +119,8 @@ struct EnsembleOptions {
   std::vector<std::string> library_hints{};    ///< paths of libdeepmd_c.so to try before the system's
   Kernel kernel = Kernel::deepmd;
   Precision precision = Precision::fp64;
-  bool self_test = true;    ///< hold the native kernel beside DeePMD-kit at load; false: somebody has done so already
+  double tolerance = 1e-6;    ///< eV/Å: what the native kernel's splines and reduced channels may change in forces
+  bool self_test = true;      ///< hold the native kernel beside DeePMD-kit at load; false: somebody has done so already
 };
 
 /// Loads an ensemble: files that begin with "dpgen-analytic" are analytic potentials, all others go to DeePMD-kit.

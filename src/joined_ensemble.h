@@ -4,6 +4,8 @@
 
 #include "ensemble.h"
 
+#include <algorithm>
+
 namespace dpgen {
 
 /// All models of several ensembles, in order. They are not loaded again: whoever else holds a part shares its models.
@@ -22,6 +24,12 @@ class JoinedEnsemble : public Ensemble {
   void set_threads(int n_threads) override
   {
     for (const Model &model : models_) model.part->set_threads(n_threads);
+  }
+  double tolerance() const override
+  {
+    double largest = 0.0;
+    for (const Model &model : models_) largest = std::max(largest, model.part->tolerance());
+    return largest;
   }
   std::string kernel() const override { return models_.front().part->kernel(); }
 

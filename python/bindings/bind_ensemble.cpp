@@ -13,7 +13,7 @@ namespace {
 
 std::shared_ptr<dpgen::Ensemble> load(const std::vector<std::string> &paths, const std::vector<std::string> &hints,
                                       int device, int min_models, const std::string &kernel,
-                                      const std::string &precision, bool self_test)
+                                      const std::string &precision, bool self_test, double tolerance)
 {
   const std::map<std::string, dpgen::Kernel> kernels = {
       {"auto", dpgen::Kernel::automatic}, {"native", dpgen::Kernel::native}, {"deepmd", dpgen::Kernel::deepmd}};
@@ -29,6 +29,7 @@ std::shared_ptr<dpgen::Ensemble> load(const std::vector<std::string> &paths, con
   options.kernel = kernels.at(kernel);
   options.precision = precisions.at(precision);
   options.self_test = self_test;
+  options.tolerance = tolerance;
   return dpgen::load_ensemble(paths, options, min_models);
 }
 
@@ -76,6 +77,8 @@ void bind_ensemble(py::module_ &module)
       .def_property_readonly("kernel", &dpgen::Ensemble::kernel, "which code evaluates the models, and why")
       .def_property_readonly("together", &dpgen::Ensemble::evaluates_together,
                              "whether the native kernel evaluates them, all together")
+      .def_property_readonly("tolerance", &dpgen::Ensemble::tolerance, "how far forces may be from DeePMD-kit's, eV/Å")
+      .def_property_readonly("multiply_adds", &dpgen::Ensemble::multiply_adds, "of the last evaluation")
       .def_property_readonly("paths", &dpgen::Ensemble::paths)
       .def("evaluate", &evaluate, py::arg("types"), py::arg("positions"), py::arg("cell") = py::none(),
            py::arg("n_models") = py::none(),
@@ -97,5 +100,6 @@ void bind_ensemble(py::module_ &module)
   module.def("load_ensemble", &load, py::call_guard<py::gil_scoped_release>(), py::arg("paths"),
              py::arg("library_hints") = std::vector<std::string>{}, py::arg("device") = 0, py::arg("min_models") = 2,
              py::arg("kernel") = "deepmd", py::arg("precision") = "double", py::arg("self_test") = true,
+             py::arg("tolerance") = 1e-6,
              "Load model files; raises ModelError for files that are no models or do not fit together.");
 }

@@ -96,6 +96,8 @@ class Ensemble:
         Of the native kernel: "double" or "single".
     self_test
         Hold the native kernel beside DeePMD-kit on a frame of its own before it is used; False: somebody has done so.
+    tolerance
+        eV/Å: what forces may be off because the native kernel leaves out what hardly counts; None: 1e-6.
 
     Raises
     ------
@@ -113,6 +115,7 @@ class Ensemble:
         kernel: str = "auto",
         precision: str = "double",
         self_test: bool = True,
+        tolerance: float | None = None,
     ) -> None:
         from lammps_dpgen import _core
 
@@ -120,7 +123,8 @@ class Ensemble:
         with quiet_loading():
             hints = preload_frameworks(files)
             names = [str(path) for path in files]
-            core = _core.load_ensemble(names, hints, device, min_models, kernel, precision, self_test)
+            chosen = {} if tolerance is None else {"tolerance": tolerance}
+            core = _core.load_ensemble(names, hints, device, min_models, kernel, precision, self_test, **chosen)
         self._hold(core)
 
     @classmethod
@@ -154,6 +158,11 @@ class Ensemble:
         #: Whether that is the native kernel.
         self.is_native: bool = core.together
         self._known: tuple[Frame, EnsemblePrediction] | None = None
+
+    @property
+    def tolerance(self) -> float:
+        """eV/Å: how far forces may be from DeePMD-kit's."""
+        return self.core.tolerance
 
     @property
     def n_models(self) -> int:

@@ -27,14 +27,15 @@ template <typename Real> Block<Real>::Block(const CompiledEnsemble<Real> &compil
     neighborhood_(any.cutoff, any.cutoff_smooth, near_limit(compiled.grid, any), any.sel), sel_(any.sel)
 {
   for (int k = 0; k < spline_order; ++k) basis_at_0_[k] = static_cast<Real>(polynomials.power[0][k]);
-  const std::size_t n = max_rows, row = compiled.row;
-  moments_.resize(n * n_moments * row);
-  moment_slopes_.resize(n * n_moments * row);
-  rows_.resize(n * 4 * row);
-  row_slopes_.resize(n * 4 * row);
-  four_.resize(n * 4 * padded<Real>(compiled.width));
-  four_slopes_.resize(n * 4 * padded<Real>(compiled.width));
-  energies_.resize(n);
+  const std::size_t n = padded<Real>(max_rows), row = compiled.row, width = compiled.width;
+  moments_.resize(n * moment_row * row);
+  columns_.resize(n * n_moments * row);
+  five_.resize(n * n_moments * width);
+  four_.resize(n * 4 * width);
+  four_slopes_.resize(n * 4 * width);
+  moment_slopes_.resize(n * (16 * row + 4));
+  rows_.resize(8 * (16 * row + 4));
+  energies_.resize(4 * n);
 }
 
 template <typename Real>
@@ -42,6 +43,8 @@ void Block<Real>::take(int type, const int *centres, int n, const AtomsView &ato
 {
   type_ = type;
   n_rows_ = n;
+  n_columns_ = padded<Real>(n);
+  centres_ = centres;
   neighborhood_.clear();
   for (int k = 0; k < n; ++k) neighborhood_.add(centres[k], atoms, list);
   neighborhood_.finish();
@@ -51,49 +54,70 @@ void Block<Real>::take(int type, const int *centres, int n, const AtomsView &ato
 template <typename Real> void Block<Real>::sum_moments()
 {
   const SplineGrid &grid = compiled_.grid;
-  const int n_types = neighborhood_.n_types(), block = compiled_.row / n_types;
-  std::fill_n(moments_.begin(), static_cast<std::size_t>(n_rows_) * n_moments * compiled_.row, Real(0));
+  const std::size_t of_type = static_cast<std::size_t>(grid.n_basis) * moment_row;
+  const std::size_t of_atom = static_cast<std::size_t>(compiled_.row) * moment_row;
+  std::fill_n(moments_.begin(), static_cast<std::size_t>(n_columns_) * of_atom, Real(0));
+  n_pairs_ = 0;
   for (int row = 0; row < n_rows_; ++row)
-    for (int type = 0; type < n_types; ++type) {
-      Real *moments = &moments_[static_cast<std::size_t>(row) * n_moments * compiled_.row + type * block];
+    for (int type = 0; type < neighborhood_.n_types(); ++type) {
+      Real *moments = &moments_[row * of_atom + type * of_type];
       const NeighborRange &range = neighborhood_.range(row, type);
       // Each empty slot is a neighbour with s = 0.
       for (int k = 0; k < spline_order; ++k)
-        moments[compiled_.row + k] += static_cast<Real>(sel_[type] - range.n_all) * basis_at_0_[k];
+        moments[k * moment_row + 1] += static_cast<Real>(sel_[type] - range.n_all) * basis_at_0_[k];
+      n_pairs_ += range.n;
       if (range.n > 0)
         kernels_.scatter(static_cast<Real>(1.0 / grid.step), grid.n_intervals(), neighborhood_.neighbors(range),
-                         moments, compiled_.row);
+                         moments);
     }
+  // Two polynomials of degree 7 for eight functions, and their sums.
+  multiply_adds += (14.0 + n_moments) * spline_order * n_pairs_;
+  kernels_.moments_to_columns(compiled_.row, n_columns_, moments_.data(), columns_.data());
 }
 
-template <typename Real> void Block<Real>::run(int model)
+template <typename Real> void Block<Real>::run(const ModelGroup &group)
+{
+  for (std::size_t slot = 0; slot < group.models.size(); ++slot)
+    run_model(group.models[slot], static_cast<int>(slot), group.n_slots());
+}
+
+// Per atom: to the directions and back, their products, and the fitting net.
+template <typename Real>
+double Block<Real>::cost(const CompiledCentre<Real> &centre, const CompiledForm<Real> &form) const
+{
+  double sum = 9.0 * compiled_.row * form.width + form.products.size() * (12.0 + 2.0 * centre.layers[0].n_out);
+  for (std::size_t l = 1; l < centre.layers.size(); ++l) sum += 2.0 * centre.layers[l].n_in * centre.layers[l].n_out;
+  return sum;
+}
+
+template <typename Real> void Block<Real>::run_model(int model, int slot, int n_slots)
 {
   const CompiledCentre<Real> &centre = compiled_.models[model][type_];
   const bool reduced = centre.reduced.width > 0 && neighborhood_.near().empty();
   const CompiledForm<Real> &form = reduced ? centre.reduced : centre.full;
-  const int row = compiled_.row;
-  for (int i = 0; i < n_rows_; ++i)
-    kernels_.normalise(row, static_cast<Real>(centre.average), static_cast<Real>(centre.factor),
-                       static_cast<Real>(centre.factor_xyz), &moments_[static_cast<std::size_t>(i) * n_moments * row],
-                       &rows_[static_cast<std::size_t>(i) * 4 * row]);
-  kernels_.multiply(4 * n_rows_, form.spline.n_columns, row, rows_.data(), row, form.spline.data.data(), four_.data(),
-                    form.stride, false);
+  const int row = compiled_.row, n = n_columns_;
+  multiply_adds += n_rows_ * cost(centre, form) + 8.0 * spline_order * n_pairs_;
+  const Real factor = static_cast<Real>(centre.factor), factor_xyz = static_cast<Real>(centre.factor_xyz);
+  kernels_.multiply(form.width, n_moments * n, row, form.spline.data.data(), row, columns_.data(), n_moments * n,
+                    five_.data(), n_moments * n, false);
+  kernels_.normalise(form.width, n, static_cast<Real>(centre.average), factor, factor_xyz, five_.data(), four_.data());
   add_near(centre, model);
-  const std::size_t size = form.size;
-  Real *descriptor = room(descriptor_, n_rows_ * size);
-  for (int i = 0; i < n_rows_; ++i)
-    kernels_.descriptor(form.products, form.stride, &four_[static_cast<std::size_t>(i) * 4 * form.stride],
-                        descriptor + i * size);
-  fit(centre, form);
+  kernels_.descriptor(form.products, n, four_.data(),
+                      room(descriptor_, static_cast<std::size_t>(form.products.size()) * n));
+  fit(centre, form, slot);
   fit_back(centre, form);
-  descriptors_back(centre, form);
+  kernels_.descriptor_back(form.products, n, four_.data(), descriptor_.data(), four_slopes_.data());
+  slopes_of_near(centre, slot);
+  kernels_.normalise_back(form.width, n, factor, factor_xyz, four_slopes_.data());
+  kernels_.multiply(row, 4 * n, form.width, form.spline_back.data.data(), form.width, four_slopes_.data(), 4 * n,
+                    &moment_slopes_[static_cast<std::size_t>(slot) * 4 * n], n_slots * 4 * n, false);
 }
 
 // What near neighbours add to the four rows, from the exact net.
 template <typename Real> void Block<Real>::add_near(const CompiledCentre<Real> &centre, int model)
 {
   const std::vector<NearNeighbor> &all = neighborhood_.near();
-  const int width = compiled_.width, stride = centre.full.stride;
+  const int width = compiled_.width;
   near_value_.resize(all.size() * width);
   near_derivative_.resize(all.size() * width);
   for (std::size_t k = 0; k < all.size(); ++k) {
@@ -104,26 +128,26 @@ template <typename Real> void Block<Real>::add_near(const CompiledCentre<Real> &
     const double row[4] = {(near.s - centre.average) * centre.factor, near.s * near.direction[0] * centre.factor_xyz,
                            near.s * near.direction[1] * centre.factor_xyz,
                            near.s * near.direction[2] * centre.factor_xyz};
-    Real *four = &four_[static_cast<std::size_t>(near.row) * 4 * stride];
-    for (int q = 0; q < 4; ++q)
-      for (int c = 0; c < width; ++c) four[q * stride + c] += static_cast<Real>(row[q] * value[c]);
+    for (int c = 0; c < width; ++c)
+      for (int q = 0; q < 4; ++q)
+        four_[static_cast<std::size_t>(4 * c + q) * n_columns_ + near.row] += static_cast<Real>(row[q] * value[c]);
   }
 }
 
-template <typename Real> void Block<Real>::slopes_of_near(const CompiledCentre<Real> &centre)
+template <typename Real> void Block<Real>::slopes_of_near(const CompiledCentre<Real> &centre, int slot)
 {
   const std::vector<NearNeighbor> &all = neighborhood_.near();
-  const int width = compiled_.width, stride = centre.full.stride;
-  near_slopes_.resize(all.size());
+  const int width = compiled_.width;
+  near_slopes_[slot].resize(all.size());
   for (std::size_t k = 0; k < all.size(); ++k) {
     const NearNeighbor &near = all[k];
-    const Real *slopes = &four_slopes_[static_cast<std::size_t>(near.row) * 4 * stride];
     const double *value = &near_value_[k * width], *derivative = &near_derivative_[k * width];
     double of_value[4] = {}, of_derivative[4] = {};
-    for (int q = 0; q < 4; ++q)
-      for (int c = 0; c < width; ++c) {
-        of_value[q] += static_cast<double>(slopes[q * stride + c]) * value[c];
-        of_derivative[q] += static_cast<double>(slopes[q * stride + c]) * derivative[c];
+    for (int c = 0; c < width; ++c)
+      for (int q = 0; q < 4; ++q) {
+        const double slope = four_slopes_[static_cast<std::size_t>(4 * c + q) * n_columns_ + near.row];
+        of_value[q] += slope * value[c];
+        of_derivative[q] += slope * derivative[c];
       }
     const double *u = near.direction, *v = of_value + 1, *dv = of_derivative + 1;
     const double along = v[0] * u[0] + v[1] * u[1] + v[2] * u[2];
@@ -132,86 +156,123 @@ template <typename Real> void Block<Real>::slopes_of_near(const CompiledCentre<R
         ((near.s - centre.average) * centre.factor * of_derivative[0] + near.s * centre.factor_xyz * along_derivative) /
             centre.deviation;
     for (int d = 0; d < 3; ++d)
-      near_slopes_[k][d] = by_s * near.ds_dr * u[d] + near.s * centre.factor_xyz * (v[d] - along * u[d]) / near.r;
+      near_slopes_[slot][k][d] = by_s * near.ds_dr * u[d] + near.s * centre.factor_xyz * (v[d] - along * u[d]) / near.r;
   }
 }
 
-template <typename Real> void Block<Real>::fit(const CompiledCentre<Real> &centre, const CompiledForm<Real> &form)
+template <typename Real>
+void Block<Real>::fit(const CompiledCentre<Real> &centre, const CompiledForm<Real> &form, int slot)
 {
   const std::size_t n_layers = centre.layers.size();
   outputs_.resize(n_layers);
   slopes_.resize(n_layers);
   const Real *x = descriptor_.data();
-  int n_in = form.products.size(), stride_in = form.size;
+  int n_in = form.products.size();
   for (std::size_t l = 0; l < n_layers; ++l) {
     const CompiledLayer<Real> &layer = centre.layers[l];
-    const int n_out = padded<Real>(layer.n_out);
+    const std::size_t size = static_cast<std::size_t>(layer.n_out) * n_columns_;
     LayerTask<Real> task;
-    task.n_rows = n_rows_;
-    task.n_in = layer.n_in;
+    task.n_columns = n_columns_;
+    task.n_in = n_in;
     task.n_out = layer.n_out;
     task.activation = static_cast<int>(layer.activation);
     task.copies = layer.copies;
     task.bias = layer.bias.data();
     task.idt = layer.idt.data();
     task.x = x;
-    task.z = room(outputs_[l], static_cast<std::size_t>(n_rows_) * n_out);
-    task.slope = room(slopes_[l], static_cast<std::size_t>(n_rows_) * n_out);
-    kernels_.multiply(n_rows_, n_out, n_in, x, stride_in, (l == 0 ? form.forward : layer.forward).data.data(), task.z,
-                      n_out, false);
+    task.z = room(outputs_[l], size);
+    task.slope = room(slopes_[l], size);
+    kernels_.multiply(layer.n_out, n_columns_, n_in, (l == 0 ? form.forward : layer.forward).data.data(), n_in, x,
+                      n_columns_, task.z, n_columns_, false);
     kernels_.layer(task);
     x = task.z;
     n_in = layer.n_out;
-    stride_in = n_out;
   }
-  for (int i = 0; i < n_rows_; ++i) energies_[i] = x[static_cast<std::size_t>(i) * stride_in];
+  std::copy_n(x, n_columns_, &energies_[static_cast<std::size_t>(slot) * n_columns_]);
 }
 
 // From the energies back to the descriptor's slopes, which take its place.
 template <typename Real> void Block<Real>::fit_back(const CompiledCentre<Real> &centre, const CompiledForm<Real> &form)
 {
-  int n = static_cast<int>(centre.last.size());
-  Real *slope = room(slope_, static_cast<std::size_t>(n_rows_) * n);
-  for (int i = 0; i < n_rows_; ++i)
-    std::copy(centre.last.begin(), centre.last.end(), slope + static_cast<std::size_t>(i) * n);
+  std::size_t n = centre.last.size();
+  Real *slope = room(slope_, n * n_columns_);
+  for (std::size_t c = 0; c < n; ++c) std::fill_n(slope + c * n_columns_, n_columns_, centre.last[c]);
   for (std::size_t l = centre.layers.size() - 2; l > 0; --l) {
     const CompiledLayer<Real> &layer = centre.layers[l];
-    const int n_in = padded<Real>(layer.n_in);
-    const std::size_t size_in = static_cast<std::size_t>(n_rows_) * n_in;
+    const std::size_t size_in = static_cast<std::size_t>(layer.n_in) * n_columns_;
     Real *next = room(next_slope_, size_in);
     // What skips the layer, before the slope is turned into that of the layer's argument.
-    if (layer.copies > 0) std::fill_n(next, size_in, Real(0));
-    for (int i = 0; i < n_rows_; ++i)
-      for (int copy = 0; copy < layer.copies; ++copy)
-        for (int c = 0; c < layer.n_in; ++c)
-          next[static_cast<std::size_t>(i) * n_in + c] +=
-              slope[static_cast<std::size_t>(i) * n + copy * layer.n_in + c];
-    kernels_.scale(n_rows_ * n, slopes_[l].data(), slope);
-    kernels_.multiply(n_rows_, n_in, layer.n_out, slope, n, layer.back.data.data(), next, n_in, layer.copies > 0);
-    n = n_in;
+    if (layer.copies > 0) std::copy_n(slope, size_in, next);
+    for (std::size_t k = 0; layer.copies > 1 && k < size_in; ++k) next[k] += slope[size_in + k];
+    kernels_.scale(n * n_columns_, slopes_[l].data(), slope);
+    kernels_.multiply(layer.n_in, n_columns_, layer.n_out, layer.back.data.data(), layer.n_out, slope, n_columns_, next,
+                      n_columns_, layer.copies > 0);
+    n = layer.n_in;
     slope_.swap(next_slope_);
     slope = slope_.data();
   }
-  kernels_.scale(n_rows_ * n, slopes_[0].data(), slope);
-  kernels_.multiply(n_rows_, form.size, centre.layers[0].n_out, slope, n, form.back.data.data(), descriptor_.data(),
-                    form.size, false);
+  kernels_.scale(n * n_columns_, slopes_[0].data(), slope);
+  kernels_.multiply(form.products.size(), n_columns_, centre.layers[0].n_out, form.back.data.data(),
+                    centre.layers[0].n_out, slope, n_columns_, descriptor_.data(), n_columns_, false);
+}
+
+template <typename Real> void Block<Real>::add_forces(const ModelGroup &group, Real *forces, const Visit *visit)
+{
+  const int n_slots = group.n_slots(), n = (compiled_.row * 4 * n_slots + 7) / 8 * 8;
+  Real average[16] = {};
+  for (std::size_t slot = 0; slot < group.models.size(); ++slot)
+    average[4 * slot] = static_cast<Real>(compiled_.models[group.models[slot]][type_].average);
+  GatherTask<Real> task;
+  task.average = average;
+  task.forces = forces;
+  for (int row = 0; row < n_rows_; ++row) {
+    if (row % 8 == 0) kernels_.columns_to_rows(n, n_columns_, &moment_slopes_[row], rows_.data());
+    add_forces_of(row, &rows_[static_cast<std::size_t>(row % 8) * n], task, n_slots, visit);
+  }
+  add_near_forces(group, forces, visit);
 }
 
 template <typename Real>
-void Block<Real>::descriptors_back(const CompiledCentre<Real> &centre, const CompiledForm<Real> &form)
+void Block<Real>::add_forces_of(int row, const Real *rows, GatherTask<Real> task, int n_slots, const Visit *visit)
 {
-  const int row = compiled_.row;
-  const std::size_t four = 4 * static_cast<std::size_t>(form.stride), size = form.size;
-  for (int i = 0; i < n_rows_; ++i)
-    kernels_.descriptor_back(form.products, form.stride, &four_[i * four], &descriptor_[i * size],
-                             &four_slopes_[i * four]);
-  slopes_of_near(centre);
-  kernels_.multiply(4 * n_rows_, row, form.width, four_slopes_.data(), form.stride, form.spline_back.data.data(),
-                    row_slopes_.data(), row, false);
-  for (int i = 0; i < n_rows_; ++i)
-    kernels_.normalise_back(row, static_cast<Real>(centre.average), static_cast<Real>(centre.factor),
-                            static_cast<Real>(centre.factor_xyz), &row_slopes_[static_cast<std::size_t>(i) * 4 * row],
-                            &moment_slopes_[static_cast<std::size_t>(i) * n_moments * row]);
+  const int stride = 4 * n_slots;
+  Real centre[16] = {};
+  task.centre = centre;
+  for (int type = 0; type < neighborhood_.n_types(); ++type, rows += compiled_.grid.n_basis * stride) {
+    const NeighborRange &range = neighborhood_.range(row, type);
+    if (range.n == 0) continue;
+    const Neighbors<Real> list = neighborhood_.neighbors(range);
+    task.rows = rows;
+    if (visit) task.pairs = room(pairs_, static_cast<std::size_t>(list.n) * stride);
+    kernels_.gather(n_slots, list, task);
+    for (int k = 0; visit && k < list.n; ++k) {
+      const double r = 1.0 / static_cast<double>(list.inverse_r[k]);
+      const Real *u = list.direction + 4 * k;
+      const double delta[3] = {r * u[1], r * u[2], r * u[3]};
+      (*visit)(list.atoms[k], delta, task.pairs + k * stride);
+    }
+  }
+  Real *force = task.forces + static_cast<std::size_t>(stride) * centres_[row];
+  for (int k = 0; k < stride; ++k) force[k] += centre[k];
+}
+
+template <typename Real> void Block<Real>::add_near_forces(const ModelGroup &group, Real *forces, const Visit *visit)
+{
+  const std::vector<NearNeighbor> &all = neighborhood_.near();
+  const std::size_t stride = 4 * static_cast<std::size_t>(group.n_slots());
+  for (std::size_t k = 0; k < all.size(); ++k) {
+    const NearNeighbor &near = all[k];
+    Real pair[16] = {};
+    for (std::size_t slot = 0; slot < group.models.size(); ++slot)
+      for (int d = 0; d < 3; ++d) pair[4 * slot + d + 1] = static_cast<Real>(near_slopes_[slot][k][d]);
+    Real *of_centre = forces + stride * centres_[near.row], *of_neighbor = forces + stride * near.atom;
+    for (std::size_t c = 0; c < stride; ++c) {
+      of_centre[c] += pair[c];
+      of_neighbor[c] -= pair[c];
+    }
+    const double delta[3] = {near.r * near.direction[0], near.r * near.direction[1], near.r * near.direction[2]};
+    if (visit) (*visit)(near.atom, delta, pair);
+  }
 }
 
 template class Block<double>;

@@ -1,7 +1,6 @@
 #include "native/compiled_model.h"
 
 #include "errors.h"
-#include "native/low_rank.h"
 
 #include <algorithm>
 #include <cmath>
@@ -18,7 +17,7 @@ constexpr double reserve = 0.9;
 // An embedding net as a function of s = switch(r) / r.
 std::function<void(double, double *)> of_s(const Model &model, int centre, int neighbor, std::vector<double> &slopes)
 {
-  const Net &net = model.embedding(centre, neighbor);
+  const Embedding &net = model.embedding(centre, neighbor);
   const double average = model.averages[centre][0], deviation = model.deviations[centre][0];
   slopes.resize(model.width());
   return [&net, average, deviation, &slopes](double s, double *value) {
@@ -26,13 +25,11 @@ std::function<void(double, double *)> of_s(const Model &model, int centre, int n
   };
 }
 
-double grid_end(const std::vector<Model> &models)
+std::vector<double> spline_of(const Model &model, int centre, int neighbor, const SplineGrid &grid)
 {
-  double shortest = 0.0;
-  for (const Model &model : models) shortest = std::max(shortest, model.shortest);
-  if (shortest <= 0.0) shortest = usual_shortest / reserve;
-  shortest = std::min(shortest, models.front().cutoff);
-  return 1.0 / (reserve * shortest);
+  std::vector<double> slopes;
+  return fit_spline(grid, model.width(), of_s(model, centre, neighbor, slopes),
+                    model.embedding(centre, neighbor).net.empty());
 }
 
 // The largest error of a spline's value and slope, each relative to the largest that there is.
@@ -41,7 +38,7 @@ double spline_error(const Model &model, int centre, int neighbor, const SplineGr
   const int width = model.width();
   std::vector<double> slope, net_value(width), value(width), derivative(width);
   const auto net = of_s(model, centre, neighbor, slope);
-  const std::vector<double> coefficients = fit_spline(grid, width, net);
+  const std::vector<double> coefficients = spline_of(model, centre, neighbor, grid);
   const double deviation = model.deviations[centre][0];
   double largest = 0.0, steepest = 0.0, error = 0.0, slope_error = 0.0;
   const int n_points = 5 * grid.n_intervals();
@@ -62,11 +59,27 @@ double spline_error(const Model &model, int centre, int neighbor, const SplineGr
 
 }    // namespace
 
+const std::vector<int> grid_steps{10, 13, 17, 21, 25, 29, 33, 41, 49, 57, 65, 81, 97, 129, 161, 193, 257, 385};
+
+double grid_end(const std::vector<Model> &models)
+{
+  double shortest = 0.0;
+  for (const Model &model : models) shortest = std::max(shortest, model.shortest);
+  if (shortest <= 0.0) shortest = usual_shortest / reserve;
+  shortest = std::min(shortest, models.front().cutoff);
+  double end = 1.0 / (reserve * shortest);
+  for (const Model &model : models)
+    for (const Embedding &embedding : model.embeddings)
+      for (int centre = 0; centre < model.n_types() && embedding.net.empty(); ++centre)
+        end = std::min(end, model.averages[centre][0] + model.deviations[centre][0] * embedding.table.upper);
+  return end;
+}
+
 SplineGrid choose_grid(const std::vector<Model> &models, double tolerance)
 {
   const double end = grid_end(models);
   double error = 0.0;
-  for (int n_intervals : {17, 25, 33, 41, 49, 57, 65, 81, 97, 129, 161, 193, 257, 385}) {
+  for (int n_intervals : grid_steps) {
     const SplineGrid grid(end, n_intervals);
     error = 0.0;
     for (const Model &model : models)
@@ -78,25 +91,19 @@ SplineGrid choose_grid(const std::vector<Model> &models, double tolerance)
   throw ModelError("no spline of less than 400 steps gives the embedding nets to " + std::to_string(tolerance));
 }
 
-template <typename Real>
-Packed<Real>::Packed(int the_inner, int the_columns, const std::function<double(int, int)> &entry) :
-    n_inner(the_inner), n_columns(padded<Real>(the_columns)), data(static_cast<std::size_t>(n_inner) * n_columns)
+template <typename Real> Matrix<Real>::Matrix(int rows, int columns, const std::function<double(int, int)> &entry) :
+    n_rows(rows), n_columns(columns), data(static_cast<std::size_t>(rows) * columns)
 {
-  const int panel = kernels<Real>().panel;
   Real *to = data.data();
-  for (int first = 0; first < n_columns; first += panel)
-    for (int k = 0; k < n_inner; ++k)
-      for (int c = first; c < std::min(n_columns, first + panel); ++c)
-        *to++ = static_cast<Real>(c < the_columns ? entry(k, c) : 0.0);
+  for (int r = 0; r < rows; ++r)
+    for (int c = 0; c < columns; ++c) *to++ = static_cast<Real>(entry(r, c));
 }
 
 namespace {
 
 template <typename Real> Buffer<Real> row_of(const std::vector<double> &values)
 {
-  Buffer<Real> row(padded<Real>(static_cast<int>(values.size())), Real(0));
-  std::copy(values.begin(), values.end(), row.begin());
-  return row;
+  return {values.begin(), values.end()};
 }
 
 template <typename Real> CompiledLayer<Real> compile_layer(const Layer &layer, bool with_matrices)
@@ -110,8 +117,8 @@ template <typename Real> CompiledLayer<Real> compile_layer(const Layer &layer, b
   compiled.idt = row_of<Real>(layer.idt);
   if (!with_matrices) return compiled;
   const auto weight = [&](int in, int out) { return layer.weights[static_cast<std::size_t>(in) * layer.n_out + out]; };
-  compiled.forward = Packed<Real>(layer.n_in, layer.n_out, weight);
-  compiled.back = Packed<Real>(layer.n_out, layer.n_in, [&](int out, int in) { return weight(in, out); });
+  compiled.forward = Matrix<Real>(layer.n_out, layer.n_in, [&](int out, int in) { return weight(in, out); });
+  compiled.back = Matrix<Real>(layer.n_in, layer.n_out, weight);
   return compiled;
 }
 
@@ -128,35 +135,31 @@ template <typename Real> void compile_fitting(const Model &model, int centre, Co
   compiled.shift = model.energy_shifts[centre];
 }
 
-// Coefficients of the splines [k][channel] in blocks of padded(n_basis) rows, one per neighbour type.
-template <typename Real> std::vector<double> spline_matrix(const Model &model, int centre, const SplineGrid &grid)
+// Coefficients of the splines [k][channel] in blocks of n_basis rows, one per neighbour type.
+std::vector<double> spline_matrix(const Model &model, int centre, const SplineGrid &grid)
 {
-  const int width = model.width(), block = padded<Real>(grid.n_basis);
-  std::vector<double> matrix(static_cast<std::size_t>(block) * model.n_types() * width, 0.0), slopes;
+  std::vector<double> matrix;
   for (int neighbor = 0; neighbor < model.n_types(); ++neighbor) {
-    const std::vector<double> part = fit_spline(grid, width, of_s(model, centre, neighbor, slopes));
-    std::copy(part.begin(), part.end(), matrix.begin() + static_cast<std::ptrdiff_t>(neighbor) * block * width);
+    const std::vector<double> part = spline_of(model, centre, neighbor, grid);
+    matrix.insert(matrix.end(), part.begin(), part.end());
   }
   return matrix;
 }
 
-template <typename Real> void pack_form(const std::function<double(int, int)> &spline,
-                                        const std::function<double(int, int, int)> &weight, int row, int n_out,
-                                        CompiledForm<Real> &form)
+// `splines` is [k][width]; weight(a, c, out) belongs to the product of a and c.
+template <typename Real> void fill_form(const std::vector<double> &splines, int n_out,
+                                        const std::function<double(int, int, int)> &weight, CompiledForm<Real> &form)
 {
-  form.stride = padded<Real>(form.width);
-  form.size = padded<Real>(form.products.size());
-  form.spline = Packed<Real>(row, form.width, spline);
-  form.spline_back = Packed<Real>(form.width, row, [&](int c, int k) { return spline(k, c); });
+  const int width = form.width, row = static_cast<int>(splines.size()) / width;
+  const auto spline = [&](int k, int c) { return splines[static_cast<std::size_t>(k) * width + c]; };
+  form.spline = Matrix<Real>(width, row, [&](int c, int k) { return spline(k, c); });
+  form.spline_back = Matrix<Real>(row, width, spline);
   std::vector<std::array<int, 2>> places;
   for (int a = 0; a < form.products.n_rows; ++a)
     for (int c = form.products.first(a); c < form.products.n_columns; ++c) places.push_back({a, c});
-  const auto entry = [&](int in, int out) {
-    const auto [a, c] = places[in];
-    return c < form.width ? weight(a, c, out) : 0.0;
-  };
-  form.forward = Packed<Real>(form.products.size(), n_out, entry);
-  form.back = Packed<Real>(n_out, form.products.size(), [&](int out, int in) { return entry(in, out); });
+  const auto entry = [&](int in, int out) { return weight(places[in][0], places[in][1], out); };
+  form.forward = Matrix<Real>(n_out, form.products.size(), [&](int out, int in) { return entry(in, out); });
+  form.back = Matrix<Real>(form.products.size(), n_out, entry);
 }
 
 template <typename Real>
@@ -165,16 +168,16 @@ void compile_full(const Model &model, int centre, const std::vector<double> &spl
   const Layer &first = model.fittings[centre].front();
   const int axis = model.axis;
   form.width = model.width();
-  form.products = {axis, padded<Real>(form.width), false};
-  pack_form<Real>(
-      [&](int k, int c) { return splines[static_cast<std::size_t>(k) * form.width + c]; },
+  form.products = {axis, form.width, false};
+  fill_form<Real>(
+      splines, first.n_out,
       [&](int a, int c, int out) { return first.weights[static_cast<std::size_t>(c * axis + a) * first.n_out + out]; },
-      static_cast<int>(splines.size()) / form.width, first.n_out, form);
+      form);
 }
 
 // Values and slopes of all embedding nets of a centre on the grid; slopes count as much as they change the value within
 // a fraction of the grid.
-std::vector<double> samples_of(const Model &model, int centre, const SplineGrid &grid)
+std::vector<double> samples_of(const Model &model, int centre, double grid_end)
 {
   constexpr int n_points = 150;
   constexpr double fraction = 0.05;
@@ -184,71 +187,85 @@ std::vector<double> samples_of(const Model &model, int centre, const SplineGrid 
   for (int neighbor = 0; neighbor < model.n_types(); ++neighbor) {
     const auto net = of_s(model, centre, neighbor, slopes);
     for (int k = 0; k <= n_points; ++k) {
-      net(grid.end * k / n_points, value.data());
+      net(grid_end * k / n_points, value.data());
       samples.insert(samples.end(), value.begin(), value.end());
-      for (double slope : slopes) samples.push_back(fraction * grid.end * slope / deviation);
+      for (double slope : slopes) samples.push_back(fraction * grid_end * slope / deviation);
     }
   }
   return samples;
 }
 
 // What an atom costs from the grid to the second layer of the fitting net.
-double multiplications(int row, int width, const ProductRows &products, int n_out)
+double multiplications(int row, int width, const Products &products, int n_out)
 {
-  return 4.0 * row * padded<double>(width) + static_cast<double>(products.size()) * n_out;
+  return 9.0 * row * width + products.size() * (2.0 * n_out + 12.0);
 }
 
-template <typename Real> void compile_reduced(const Model &model, int centre, const SplineGrid &grid,
-                                              const std::vector<double> &splines, double tolerance,
-                                              CompiledCentre<Real> &compiled)
+// weights[p][q][out] of the first layer: of the product of directions p and q, summed over the channels that they stand
+// for.
+std::vector<double> weights_of_directions(const Layer &first, int axis, const Directions &low, int rank)
 {
-  const Layer &first = model.fittings[centre].front();
-  const int width = model.width(), axis = model.axis, row = static_cast<int>(splines.size()) / width;
-  const LowRank low = find_low_rank(samples_of(model, centre, grid), width, tolerance);
-  const ProductRows products{low.rank, padded<double>(low.rank), true};
-  const double full = multiplications(row, width, compiled.full.products, first.n_out);
-  if (multiplications(row, low.rank, products, first.n_out) > 0.95 * full) return;
-  CompiledForm<Real> &form = compiled.reduced;
-  form.width = low.rank;
-  form.products = products;
-  std::vector<double> spline(static_cast<std::size_t>(row) * low.rank, 0.0);
-  for (int k = 0; k < row; ++k)
-    for (int c = 0; c < width; ++c)
-      for (int r = 0; r < low.rank; ++r)
-        spline[static_cast<std::size_t>(k) * low.rank + r] +=
-            splines[static_cast<std::size_t>(k) * width + c] * low(c, r);
-
-  // weights[p][q][out]: of the product of directions p and q, summed over the channels that they stand for.
   const std::size_t n_out = first.n_out;
-  std::vector<double> half(static_cast<std::size_t>(low.rank) * axis * n_out, 0.0),
-      weights(static_cast<std::size_t>(low.rank) * low.rank * n_out, 0.0);
-  for (int p = 0; p < low.rank; ++p)
-    for (int c = 0; c < width; ++c)
+  std::vector<double> half(static_cast<std::size_t>(rank) * axis * n_out, 0.0),
+      weights(static_cast<std::size_t>(rank) * rank * n_out, 0.0);
+  for (int p = 0; p < rank; ++p)
+    for (int c = 0; c < low.width; ++c)
       for (std::size_t k = 0; k < axis * n_out; ++k)
         half[p * axis * n_out + k] += low(c, p) * first.weights[c * axis * n_out + k];
-  for (int p = 0; p < low.rank; ++p)
-    for (int q = 0; q < low.rank; ++q)
+  for (int p = 0; p < rank; ++p)
+    for (int q = 0; q < rank; ++q)
       for (int a = 0; a < axis; ++a)
         for (std::size_t out = 0; out < n_out; ++out)
-          weights[(static_cast<std::size_t>(p) * low.rank + q) * n_out + out] +=
+          weights[(static_cast<std::size_t>(p) * rank + q) * n_out + out] +=
               low(a, q) * half[(p * axis + a) * n_out + out];
-  const auto weight = [&](int a, int c, int out) {
-    if (c < a) return 0.0;    // the product of c and a stands elsewhere
-    const double one = weights[(static_cast<std::size_t>(a) * low.rank + c) * n_out + out];
-    return a == c ? one : one + weights[(static_cast<std::size_t>(c) * low.rank + a) * n_out + out];
+  return weights;
+}
+
+template <typename Real> void compile_reduced(const Model &model, int centre, const Directions &low, int rank,
+                                              const std::vector<double> &splines, CompiledCentre<Real> &compiled)
+{
+  const Layer &first = model.fittings[centre].front();
+  const int width = model.width(), row = static_cast<int>(splines.size()) / width;
+  const Products products{rank, rank, true};
+  const double full = multiplications(row, width, compiled.full.products, first.n_out);
+  if (multiplications(row, rank, products, first.n_out) > 0.95 * full) return;
+  CompiledForm<Real> &form = compiled.reduced;
+  form.width = rank;
+  form.products = products;
+  std::vector<double> reduced(static_cast<std::size_t>(row) * rank, 0.0);
+  for (int k = 0; k < row; ++k)
+    for (int c = 0; c < width; ++c)
+      for (int r = 0; r < rank; ++r)
+        reduced[static_cast<std::size_t>(k) * rank + r] += splines[static_cast<std::size_t>(k) * width + c] * low(c, r);
+  const std::vector<double> weights = weights_of_directions(first, model.axis, low, rank);
+  const auto weight = [&](int p, int q, int out) {
+    const double one = weights[(static_cast<std::size_t>(p) * rank + q) * first.n_out + out];
+    return p == q ? one : one + weights[(static_cast<std::size_t>(q) * rank + p) * first.n_out + out];
   };
-  pack_form<Real>([&](int k, int r) { return spline[static_cast<std::size_t>(k) * low.rank + r]; }, weight, row,
-                  first.n_out, form);
+  fill_form<Real>(reduced, first.n_out, weight, form);
 }
 
 }    // namespace
 
-template <typename Real> CompiledEnsemble<Real>::CompiledEnsemble(const std::vector<Model> &trained,
-                                                                  const SplineGrid &the_grid, double rank_tolerance) :
-    grid(the_grid), row(padded<Real>(grid.n_basis) * trained.front().n_types()), width(trained.front().width()),
-    exact(trained)
+EnsembleDirections find_directions(const std::vector<Model> &models)
 {
-  for (const Model &model : exact) {
+  const double end = grid_end(models);
+  EnsembleDirections directions;
+  for (const Model &model : models) {
+    directions.emplace_back();
+    for (int centre = 0; centre < model.n_types(); ++centre)
+      directions.back().push_back(find_directions(samples_of(model, centre, end), model.width()));
+  }
+  return directions;
+}
+
+template <typename Real>
+CompiledEnsemble<Real>::CompiledEnsemble(const std::vector<Model> &trained, const SplineGrid &the_grid,
+                                         const EnsembleDirections &directions, double rank_tolerance) :
+    grid(the_grid), row(grid.n_basis * trained.front().n_types()), width(trained.front().width()), exact(trained)
+{
+  for (std::size_t m = 0; m < exact.size(); ++m) {
+    const Model &model = exact[m];
     models.emplace_back(model.n_types());
     for (int centre = 0; centre < model.n_types(); ++centre) {
       CompiledCentre<Real> &compiled = models.back()[centre];
@@ -257,15 +274,18 @@ template <typename Real> CompiledEnsemble<Real>::CompiledEnsemble(const std::vec
       compiled.factor = 1.0 / (model.deviations[centre][0] * model.sel_sum());
       compiled.factor_xyz = 1.0 / (model.deviations[centre][1] * model.sel_sum());
       compile_fitting(model, centre, compiled);
-      const std::vector<double> splines = spline_matrix<Real>(model, centre, grid);
+      const std::vector<double> splines = spline_matrix(model, centre, grid);
       compile_full(model, centre, splines, compiled.full);
-      if (rank_tolerance > 0.0) compile_reduced(model, centre, grid, splines, rank_tolerance, compiled);
+      if (rank_tolerance > 0.0) {
+        const Directions &low = directions[m][centre];
+        compile_reduced(model, centre, low, low.rank(rank_tolerance), splines, compiled);
+      }
     }
   }
 }
 
-template struct Packed<double>;
-template struct Packed<float>;
+template struct Matrix<double>;
+template struct Matrix<float>;
 template struct CompiledEnsemble<double>;
 template struct CompiledEnsemble<float>;
 

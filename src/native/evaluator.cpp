@@ -9,7 +9,8 @@ namespace dpgen::native {
 
 namespace {
 
-constexpr int block_size = 32;    // atoms whose matrices are multiplied together
+// Atoms whose matrices are multiplied together: four long vectors.
+template <typename Real> constexpr int block_size = static_cast<int>(256 / sizeof(Real));
 
 /// DeePMD's choice: what the pair gives to the virial is the neighbour's, and its rows are the components of the force.
 void add_pair_virial(const double *delta, const double *force, double weight, double *virial)
@@ -24,40 +25,58 @@ struct Task {
   const int *centres = nullptr;
 };
 
-/// What one thread works with. The first writes where the predictions are, the others into `forces`.
+/// What one thread works with.
 template <typename Real> struct Worker {
   Block<Real> block;
-  std::vector<std::vector<double>> forces{};    ///< of each model asked for
-  std::vector<double> energies{};
+  std::vector<Buffer<Real>> forces{};    ///< of each group: [atom][slot][4]
+  std::vector<double> energies{};        ///< of each model asked for
 
-  Worker(const CompiledEnsemble<Real> &compiled, const Model &any) : block(compiled, any, block_size) {}
+  Worker(const CompiledEnsemble<Real> &compiled, const Model &any) : block(compiled, any, block_size<Real>) {}
 };
+
+/// Models by fours, then what is left.
+std::vector<ModelGroup> groups_of(const std::vector<int> &models)
+{
+  std::vector<ModelGroup> groups;
+  for (std::size_t first = 0; first < models.size(); first += 4)
+    groups.push_back({{models.begin() + first, models.begin() + std::min(first + 4, models.size())}});
+  return groups;
+}
 
 template <typename Real> class BlockEvaluator : public Evaluator {
  public:
-  BlockEvaluator(const std::vector<Model> &models, double tolerance, double rank_tolerance) :
-      compiled_(models, choose_grid(models, tolerance), rank_tolerance), by_type_(models.front().n_types())
+  BlockEvaluator(const EvaluatorSource &source, const Reduction &reduction) :
+      compiled_(source.models, SplineGrid(grid_end(source.models), reduction.n_intervals), source.directions,
+                reduction.rank_tolerance),
+      by_type_(source.models.front().n_types())
   {
   }
 
   void evaluate(const AtomsView &atoms, const NeighborView &list, const std::vector<int> &models,
                 const std::vector<Prediction *> &out, PerAtom *per_atom) override
   {
-    start(atoms, out, per_atom);
+    start(atoms, per_atom);
     make_tasks(atoms, list);
+    groups_ = groups_of(models);
     // Virials of neighbours would have to be added up too; they are asked for rarely.
     const int most = per_atom && per_atom->wants_virials ? 1 : n_threads_;
     const int n = std::max(1, std::min(most, static_cast<int>(tasks_.size())));
     while (static_cast<int>(workers_.size()) < n)
       workers_.push_back(std::make_unique<Worker<Real>>(compiled_, compiled_.exact.front()));
+    const std::size_t n_all = static_cast<std::size_t>(atoms.n_local + atoms.n_ghost);
+    for (const auto &worker : workers_) worker->block.multiply_adds = 0.0;
 #ifdef _OPENMP
 #pragma omp parallel for num_threads(n) schedule(static, 1)
 #endif
-    for (int w = 0; w < n; ++w) work(w, n, atoms, list, models, out, per_atom);
-    for (std::size_t k = 0; k < models.size(); ++k) {
-      for (int w = 0; w < n; ++w) add_up(*workers_[w], k, w > 0, *out[k]);
-      add_virial(atoms, *out[k]);
-    }
+    for (int w = 0; w < n; ++w) work(w, n, atoms, list, models, n_all, per_atom);
+    for (std::size_t k = 0; k < models.size(); ++k) add_up(n, k, atoms, n_all, *out[k]);
+  }
+
+  double multiply_adds() const override
+  {
+    double sum = 0.0;
+    for (const auto &worker : workers_) sum += worker->block.multiply_adds;
+    return sum;
   }
 
   void set_threads(int n_threads) override { n_threads_ = std::max(1, n_threads); }
@@ -81,15 +100,10 @@ template <typename Real> class BlockEvaluator : public Evaluator {
     return most == 0 ? ", full descriptor" : ", rank " + std::to_string(least) + " to " + std::to_string(most);
   }
 
-  void start(const AtomsView &atoms, const std::vector<Prediction *> &out, PerAtom *per_atom)
+  static void start(const AtomsView &atoms, PerAtom *per_atom)
   {
-    const std::size_t n_all = static_cast<std::size_t>(atoms.n_local + atoms.n_ghost);
-    for (Prediction *prediction : out) {
-      prediction->energy = 0.0;
-      prediction->virial.fill(0.0);
-      prediction->forces.assign(3 * n_all, 0.0);
-    }
     if (!per_atom) return;
+    const std::size_t n_all = static_cast<std::size_t>(atoms.n_local + atoms.n_ghost);
     per_atom->energies.assign(atoms.n_local, 0.0);
     per_atom->virials.assign(per_atom->wants_virials ? 9 * n_all : 0, 0.0);
   }
@@ -100,7 +114,8 @@ template <typename Real> class BlockEvaluator : public Evaluator {
     for (int k = 0; k < list.n_atoms; ++k)
       if (const int type = atoms.types[list.atoms[k]]; type >= 0) by_type_[type].push_back(list.atoms[k]);
     // Smaller blocks where there would be too few for all threads.
-    const int share = (list.n_atoms + n_threads_ - 1) / n_threads_, size = std::max(8, std::min(block_size, share));
+    const int share = (list.n_atoms + n_threads_ - 1) / n_threads_,
+              size = std::max(8, std::min(block_size<Real>, share));
     tasks_.clear();
     for (int type = 0; type < static_cast<int>(by_type_.size()); ++type)
       for (int first = 0, n_all = static_cast<int>(by_type_[type].size()); first < n_all; first += size)
@@ -109,55 +124,76 @@ template <typename Real> class BlockEvaluator : public Evaluator {
 
   // Every n-th task, from the w-th.
   void work(int w, int n, const AtomsView &atoms, const NeighborView &list, const std::vector<int> &models,
-            const std::vector<Prediction *> &out, PerAtom *per_atom)
+            std::size_t n_all, PerAtom *per_atom)
   {
     Worker<Real> &worker = *workers_[w];
     worker.energies.assign(models.size(), 0.0);
-    worker.forces.resize(models.size());
-    for (std::size_t k = 0; k < models.size() && w > 0; ++k) worker.forces[k].assign(out[k]->forces.size(), 0.0);
+    worker.forces.resize(groups_.size());
+    for (std::size_t g = 0; g < groups_.size(); ++g) worker.forces[g].assign(4 * groups_[g].n_slots() * n_all, Real(0));
     const double weight = per_atom && per_atom->model == PerAtom::mean ? 1.0 / static_cast<double>(models.size()) : 1.0;
     for (std::size_t t = w; t < tasks_.size(); t += n) {
       worker.block.take(tasks_[t].type, tasks_[t].centres, tasks_[t].n, atoms, list);
-      for (std::size_t k = 0; k < models.size(); ++k) {
-        worker.block.run(models[k]);
-        const bool asked = per_atom && (per_atom->model == models[k] || per_atom->model == PerAtom::mean);
-        worker.energies[k] += add_energies(worker.block, tasks_[t], models[k], asked ? per_atom : nullptr, weight);
-        add_forces(worker.block, tasks_[t], w > 0 ? worker.forces[k] : out[k]->forces,
-                   asked && per_atom->wants_virials ? per_atom : nullptr, weight);
+      for (std::size_t g = 0; g < groups_.size(); ++g) {
+        worker.block.run(groups_[g]);
+        for (std::size_t slot = 0; slot < groups_[g].models.size(); ++slot)
+          worker.energies[4 * g + slot] += add_energies(worker.block, tasks_[t], groups_[g], slot, per_atom, weight);
+        add_forces(worker, g, per_atom, weight);
       }
     }
   }
 
-  double add_energies(const Block<Real> &block, const Task &task, int model, PerAtom *per_atom, double weight)
+  static bool asks_for(const PerAtom *per_atom, int model)
   {
+    return per_atom && (per_atom->model == model || per_atom->model == PerAtom::mean);
+  }
+
+  double add_energies(const Block<Real> &block, const Task &task, const ModelGroup &group, std::size_t slot,
+                      PerAtom *per_atom, double weight)
+  {
+    const int model = group.models[slot];
     const double shift = compiled_.models[model][task.type].shift;
     double sum = 0.0;
     for (int row = 0; row < task.n; ++row) {
-      const double energy = shift + static_cast<double>(block.energy(row));
+      const double energy = shift + static_cast<double>(block.energy(static_cast<int>(slot), row));
       sum += energy;
-      if (per_atom) per_atom->energies[task.centres[row]] += weight * energy;
+      if (asks_for(per_atom, model)) per_atom->energies[task.centres[row]] += weight * energy;
     }
     return sum;
   }
 
-  static void add_forces(Block<Real> &block, const Task &task, std::vector<double> &forces, PerAtom *per_atom,
-                         double weight)
+  void add_forces(Worker<Real> &worker, std::size_t g, PerAtom *per_atom, double weight)
   {
-    block.for_each_pair([&](int row, int j, const double *delta, const double *slope) {
-      double *of_centre = &forces[3 * static_cast<std::size_t>(task.centres[row])];
-      double *of_neighbor = &forces[3 * static_cast<std::size_t>(j)];
-      for (int d = 0; d < 3; ++d) {
-        of_centre[d] += slope[d];
-        of_neighbor[d] -= slope[d];
-      }
-      if (per_atom) add_pair_virial(delta, slope, -weight, &per_atom->virials[9 * static_cast<std::size_t>(j)]);
-    });
+    const ModelGroup &group = groups_[g];
+    if (!per_atom || !per_atom->wants_virials) return worker.block.add_forces(group, worker.forces[g].data(), nullptr);
+    const typename Block<Real>::Visit visit = [&](int neighbor, const double *delta, const Real *pair) {
+      for (std::size_t slot = 0; slot < group.models.size(); ++slot)
+        if (asks_for(per_atom, group.models[slot])) {
+          const double force[3] = {pair[4 * slot + 1], pair[4 * slot + 2], pair[4 * slot + 3]};
+          add_pair_virial(delta, force, -weight, &per_atom->virials[9 * static_cast<std::size_t>(neighbor)]);
+        }
+    };
+    worker.block.add_forces(group, worker.forces[g].data(), &visit);
   }
 
-  static void add_up(const Worker<Real> &worker, std::size_t k, bool with_forces, Prediction &out)
+  // What the first `n` workers have found for the model in place k.
+  void add_up(int n, std::size_t k, const AtomsView &atoms, std::size_t n_all, Prediction &out) const
   {
-    out.energy += worker.energies[k];
-    for (std::size_t i = 0; with_forces && i < out.forces.size(); ++i) out.forces[i] += worker.forces[k][i];
+    out.energy = 0.0;
+    out.virial.fill(0.0);
+    out.forces.resize(3 * n_all);
+    const std::size_t group = k / 4, stride = 4 * groups_[group].n_slots(), slot = 4 * (k % 4) + 1;
+    for (int w = 0; w < n; ++w) {
+      out.energy += workers_[w]->energies[k];
+      const Real *from = workers_[w]->forces[group].data() + slot;
+      double *to = out.forces.data();
+      if (w == 0)
+        for (std::size_t i = 0; i < n_all; ++i, from += stride, to += 3)
+          for (int d = 0; d < 3; ++d) to[d] = from[d];
+      else
+        for (std::size_t i = 0; i < n_all; ++i, from += stride, to += 3)
+          for (int d = 0; d < 3; ++d) to[d] += from[d];
+    }
+    add_virial(atoms, out);
   }
 
   // Forces of local atoms and ghosts add up to 0, so that any origin does.
@@ -172,6 +208,7 @@ template <typename Real> class BlockEvaluator : public Evaluator {
   int n_threads_ = 1;
   std::vector<std::vector<int>> by_type_;
   std::vector<Task> tasks_;
+  std::vector<ModelGroup> groups_;
 };
 
 void check_alike(const std::vector<Model> &models)
@@ -185,12 +222,23 @@ void check_alike(const std::vector<Model> &models)
 
 }    // namespace
 
+EvaluatorSource::EvaluatorSource(std::vector<Model> the_models, bool with_directions) : models(std::move(the_models))
+{
+  check_alike(models);
+  if (with_directions) directions = find_directions(models);
+}
+
+std::unique_ptr<Evaluator> EvaluatorSource::make(Precision precision, const Reduction &reduction) const
+{
+  if (precision == Precision::fp32) return std::make_unique<BlockEvaluator<float>>(*this, reduction);
+  return std::make_unique<BlockEvaluator<double>>(*this, reduction);
+}
+
 std::unique_ptr<Evaluator> make_evaluator(const std::vector<Model> &models, Precision precision, double tolerance,
                                           double rank_tolerance)
 {
-  check_alike(models);
-  if (precision == Precision::fp32) return std::make_unique<BlockEvaluator<float>>(models, tolerance, rank_tolerance);
-  return std::make_unique<BlockEvaluator<double>>(models, tolerance, rank_tolerance);
+  const EvaluatorSource source(models, rank_tolerance > 0.0);
+  return source.make(precision, {choose_grid(models, tolerance).n_intervals(), rank_tolerance});
 }
 
 }    // namespace dpgen::native

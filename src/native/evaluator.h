@@ -20,9 +20,27 @@ class Evaluator {
                         const std::vector<Prediction *> &out, PerAtom *per_atom) = 0;
   virtual void set_threads(int n_threads) = 0;
   virtual std::string description() const = 0;
+  /// Multiplications with addition of the last evaluation: splines, products of matrices and descriptors.
+  virtual double multiply_adds() const = 0;
 };
 
-/// Throws ModelError for models that the kernel does not cover.
+/// How models are made to cost less: steps of the splines, and where singular values of their channels are cut off.
+struct Reduction {
+  int n_intervals = 0;
+  double rank_tolerance = 0.0;    ///< 0: all channels
+};
+
+/// What is the same for all reductions of some models.
+struct EvaluatorSource {
+  std::vector<Model> models{};
+  EnsembleDirections directions{};
+
+  /// Throws ModelError for models that the kernel does not cover. Without directions all channels have to be kept.
+  explicit EvaluatorSource(std::vector<Model> models, bool with_directions = true);
+  std::unique_ptr<Evaluator> make(Precision precision, const Reduction &reduction) const;
+};
+
+/// `tolerance`: see choose_grid(). Throws ModelError for models that the kernel does not cover.
 std::unique_ptr<Evaluator> make_evaluator(const std::vector<Model> &models, Precision precision, double tolerance,
                                           double rank_tolerance);
 

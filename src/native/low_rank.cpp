@@ -39,17 +39,41 @@ bool sweep(std::vector<std::vector<double>> &columns, std::vector<std::vector<do
   return changed;
 }
 
+// Householder's reflections leave an upper triangle [width][width], as columns, with the same singular values and
+// directions as the `n` samples.
+std::vector<std::vector<double>> triangle(const std::vector<double> &samples, int width)
+{
+  const int n = static_cast<int>(samples.size()) / width;
+  std::vector<std::vector<double>> columns(width, std::vector<double>(std::max(n, width), 0.0));
+  for (int c = 0; c < width; ++c)
+    for (int k = 0; k < n; ++k) columns[c][k] = samples[static_cast<std::size_t>(k) * width + c];
+  for (int k = 0; k < width; ++k) {
+    std::vector<double> mirror(columns[k].begin() + k, columns[k].end());
+    const double size = std::sqrt(std::inner_product(mirror.begin(), mirror.end(), mirror.begin(), 0.0));
+    mirror[0] += mirror[0] < 0.0 ? -size : size;
+    const double square = std::inner_product(mirror.begin(), mirror.end(), mirror.begin(), 0.0);
+    for (int c = k; c < width && square > 0.0; ++c) {
+      const double part = 2.0 / square * std::inner_product(mirror.begin(), mirror.end(), columns[c].begin() + k, 0.0);
+      for (std::size_t i = 0; i < mirror.size(); ++i) columns[c][k + i] -= part * mirror[i];
+    }
+  }
+  for (auto &column : columns) column.resize(width);
+  return columns;
+}
+
 }    // namespace
 
-LowRank find_low_rank(std::vector<double> samples, int width, double tolerance)
+int Directions::rank(double tolerance) const
 {
-  const std::size_t n = samples.size() / width;
-  std::vector<std::vector<double>> columns(width, std::vector<double>(n)),
-      directions(width, std::vector<double>(width));
-  for (int c = 0; c < width; ++c) {
-    for (std::size_t k = 0; k < n; ++k) columns[c][k] = samples[k * width + c];
-    directions[c][c] = 1.0;
-  }
+  int n = 1;
+  while (n < width && values[n] > tolerance * values[0]) ++n;
+  return n;
+}
+
+Directions find_directions(const std::vector<double> &samples, int width)
+{
+  std::vector<std::vector<double>> columns = triangle(samples, width), directions(width, std::vector<double>(width));
+  for (int c = 0; c < width; ++c) directions[c][c] = 1.0;
   for (int round = 0; round < 30 && sweep(columns, directions); ++round) {
   }
 
@@ -59,13 +83,12 @@ LowRank find_low_rank(std::vector<double> samples, int width, double tolerance)
   std::vector<int> order(width);
   std::iota(order.begin(), order.end(), 0);
   std::sort(order.begin(), order.end(), [&](int a, int b) { return values[a] > values[b]; });
-  LowRank low;
-  low.width = width;
-  low.rank = 1;
-  while (low.rank < width && values[order[low.rank]] > tolerance * values[order[0]]) ++low.rank;
+  Directions found;
+  found.width = width;
+  for (int r = 0; r < width; ++r) found.values.push_back(values[order[r]]);
   for (int c = 0; c < width; ++c)
-    for (int r = 0; r < low.rank; ++r) low.directions.push_back(directions[order[r]][c]);
-  return low;
+    for (int r = 0; r < width; ++r) found.vectors.push_back(directions[order[r]][c]);
+  return found;
 }
 
 }    // namespace dpgen::native

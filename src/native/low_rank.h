@@ -6,17 +6,19 @@
 
 namespace dpgen::native {
 
-/// Orthonormal directions in a space of `width` dimensions.
-struct LowRank {
-  int width = 0, rank = 0;
-  std::vector<double> directions{};    ///< [width][rank], by falling importance
+/// Orthonormal directions in a space of `width` dimensions, by falling importance.
+struct Directions {
+  int width = 0;
+  std::vector<double> vectors{};    ///< [width][width]: one per column
+  std::vector<double> values{};     ///< singular values
 
-  double operator()(int channel, int direction) const { return directions[channel * rank + direction]; }
+  double operator()(int channel, int direction) const { return vectors[channel * width + direction]; }
+  /// How many singular values are above `tolerance` times the largest.
+  int rank(double tolerance) const;
 };
 
-/// The singular value decomposition (one-sided Jacobi rotations) of samples [n][width], cut off where singular values
-/// fall below `tolerance` times the largest.
-LowRank find_low_rank(std::vector<double> samples, int width, double tolerance);
+/// The singular value decomposition of samples [n][width]: reflections, then one-sided Jacobi rotations.
+Directions find_directions(const std::vector<double> &samples, int width);
 
 }    // namespace dpgen::native
 

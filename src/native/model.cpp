@@ -1,5 +1,6 @@
 #include "native/model.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -35,7 +36,32 @@ std::array<double, 2> activate(Activation activation, double x)
   return {x, 1.0};
 }
 
-void evaluate_embedding(const Net &net, double x, double *value, double *derivative)
+namespace {
+
+// Beyond its ends DeePMD-kit takes a table as constant.
+void evaluate_table(const Table &table, double x, double *value, double *derivative)
+{
+  int row = 0;
+  double at = 0.0;
+  if (x >= table.end) {
+    row = table.n_fine() + table.n_coarse() - 1;
+  } else if (x >= table.upper) {
+    const int k = static_cast<int>((x - table.upper) / table.coarse_step);
+    row = table.n_fine() + k;
+    at = x - table.upper - k * table.coarse_step;
+  } else if (x >= table.lower) {
+    row = static_cast<int>((x - table.lower) / table.step);
+    at = x - table.lower - row * table.step;
+  }
+  row = std::clamp(row, 0, table.n_steps - 1);
+  const double *a = &table.coefficients[6 * static_cast<std::size_t>(row) * table.width];
+  for (int c = 0; c < table.width; ++c, a += 6) {
+    value[c] = a[0] + (a[1] + (a[2] + (a[3] + (a[4] + a[5] * at) * at) * at) * at) * at;
+    derivative[c] = a[1] + (2.0 * a[2] + (3.0 * a[3] + (4.0 * a[4] + 5.0 * a[5] * at) * at) * at) * at;
+  }
+}
+
+void evaluate_net(const Net &net, double x, double *value, double *derivative)
 {
   std::vector<double> y{x}, dy{1.0}, z, dz;
   for (const Layer &layer : net) {
@@ -60,6 +86,14 @@ void evaluate_embedding(const Net &net, double x, double *value, double *derivat
   }
   std::copy(y.begin(), y.end(), value);
   std::copy(dy.begin(), dy.end(), derivative);
+}
+
+}    // namespace
+
+void evaluate_embedding(const Embedding &embedding, double x, double *value, double *derivative)
+{
+  if (embedding.net.empty()) evaluate_table(embedding.table, x, value, derivative);
+  else evaluate_net(embedding.net, x, value, derivative);
 }
 
 }    // namespace dpgen::native

@@ -28,6 +28,27 @@ struct Layer {
 
 using Net = std::vector<Layer>;
 
+/// An embedding net of a compressed model, as DeePMD-kit's source/lib/src/tabulate.cc has it: polynomials of degree 5
+/// on a fine grid, then on a coarse one.
+struct Table {
+  int width = 0, n_steps = 0;
+  double lower = 0.0, upper = 0.0, end = 0.0;    ///< beginnings of the fine and of the coarse grid, end of the latter
+  double step = 0.0, coarse_step = 0.0;
+  std::vector<double> coefficients{};    ///< [n_steps][width][6]
+
+  /// Steps that the two grids have.
+  int n_fine() const { return static_cast<int>((upper - lower) / step); }
+  int n_coarse() const { return static_cast<int>((end - upper) / coarse_step); }
+};
+
+/// What turns a number into the channels of a neighbour: a net, or a table where there are no layers.
+struct Embedding {
+  Net net{};
+  Table table{};
+
+  int width() const { return net.empty() ? table.width : net.back().n_out; }
+};
+
 struct Model {
   std::vector<std::string> type_map{};
   double cutoff = 0.0, cutoff_smooth = 0.0;    ///< Å
@@ -37,20 +58,22 @@ struct Model {
   bool one_side = false;
   std::vector<std::array<double, 4>> averages{}, deviations{};    ///< of the environment matrix, by the centre's type
   std::vector<double> energy_shifts{};                            ///< eV, by type
-  std::vector<Net> embeddings{}, fittings{};
+  std::vector<Embedding> embeddings{};
+  std::vector<Net> fittings{};
+  bool single = false;    ///< DeePMD-kit evaluates these nets in single precision
 
   int n_types() const { return static_cast<int>(type_map.size()); }
-  int width() const { return embeddings.front().back().n_out; }
+  int width() const { return embeddings.front().width(); }
   int sel_sum() const;
   /// Embedding net of a neighbour of type `neighbor` at a centre of type `centre`.
-  const Net &embedding(int centre, int neighbor) const
+  const Embedding &embedding(int centre, int neighbor) const
   {
     return embeddings[one_side ? neighbor : centre + neighbor * n_types()];
   }
 };
 
 /// Value and derivative of an embedding net at x; each gets width() numbers.
-void evaluate_embedding(const Net &net, double x, double *value, double *derivative);
+void evaluate_embedding(const Embedding &embedding, double x, double *value, double *derivative);
 
 /// Value and slope of an activation function.
 std::array<double, 2> activate(Activation activation, double x);

@@ -15,9 +15,9 @@ namespace dpgen::native {
 
 namespace {
 
-const std::string magic = "DPGENNK1";
+const std::string magic = "DPGENNK";    // and the version, 1 or 2
 constexpr std::size_t header_size = 8 + 8 + 32;
-constexpr int max_types = 256, max_width = 1 << 16, max_layers = 64;
+constexpr int max_types = 256, max_width = 1 << 16, max_layers = 64, max_steps = 1 << 22;
 
 class Reader {
  public:
@@ -124,13 +124,36 @@ Net read_net(Reader &reader, int n_in)
   return net;
 }
 
-void read_nets(Reader &reader, Model &model)
+Table read_table(Reader &reader)
+{
+  Table table;
+  table.width = reader.integer("outputs of a table", 1, max_width);
+  table.n_steps = reader.integer("steps of a table", 1, max_steps);
+  for (double *number : {&table.lower, &table.upper, &table.end, &table.step, &table.coarse_step})
+    *number = reader.number("the grids of a table");
+  const double n_fine = (table.upper - table.lower) / table.step,
+               n_coarse = (table.end - table.upper) / table.coarse_step;
+  if (!(table.step > 0.0 && table.coarse_step > 0.0 && n_fine >= 1.0 && n_coarse >= 0.0 &&
+        n_fine + n_coarse < max_steps))
+    reader.refuse("has a table with impossible grids");
+  if (table.n_steps < table.n_fine() + table.n_coarse()) reader.refuse("has a table that is shorter than its grids");
+  table.coefficients = reader.numbers(6 * static_cast<std::size_t>(table.n_steps) * table.width, "a table");
+  return table;
+}
+
+Embedding read_embedding(Reader &reader, bool extended)
+{
+  if (extended && reader.integer("the form of an embedding net", 0, 1) == 1) return {{}, read_table(reader)};
+  return {read_net(reader, 1), {}};
+}
+
+void read_nets(Reader &reader, Model &model, bool extended)
 {
   const int n = model.n_types(), n_embeddings = model.one_side ? n : n * n;
   reader.integer("embedding nets", n_embeddings, n_embeddings);
   for (int k = 0; k < n_embeddings; ++k) {
-    model.embeddings.push_back(read_net(reader, 1));
-    if (model.embeddings.back().back().n_out != model.width()) reader.refuse("has embedding nets of several widths");
+    model.embeddings.push_back(read_embedding(reader, extended));
+    if (model.embeddings.back().width() != model.width()) reader.refuse("has embedding nets of several widths");
   }
   if (model.axis > model.width()) reader.refuse("has more axis neurons than the embedding nets have outputs");
   const long n_descriptor = static_cast<long>(model.width()) * model.axis;
@@ -214,8 +237,10 @@ std::string converted_model_path(const std::string &model_path, const std::strin
 Model parse_model(const std::string &content, const std::string &name)
 {
   Reader reader(content, name);
-  if (content.compare(0, magic.size(), magic) != 0) reader.refuse("is no converted model of this version");
-  reader.skip(magic.size());
+  const char version = content.size() > magic.size() ? content[magic.size()] : '0';
+  if (content.compare(0, magic.size(), magic) != 0 || (version != '1' && version != '2'))
+    reader.refuse("is no converted model of this version");
+  reader.skip(magic.size() + 1);
   if (reader.size_field() != content.size() - header_size) reader.refuse("has not the size that it says");
   reader.skip(32);
   if (sha256(content.substr(header_size)) != hexadecimal(content.substr(header_size - 32, 32)))
@@ -233,8 +258,11 @@ Model parse_model(const std::string &content, const std::string &name)
   if (model.sel_sum() == 0) reader.refuse("sees no neighbours (sel is 0)");
   model.axis = reader.integer("axis neurons", 1, max_width);
   model.one_side = reader.integer("one-sided", 0, 1) != 0;
+  // Version 2 has tables and nets in single precision.
+  const bool extended = version == '2';
+  model.single = extended && reader.integer("single precision", 0, 1) != 0;
   read_statistics(reader, model);
-  read_nets(reader, model);
+  read_nets(reader, model, extended);
   if (!reader.at_end()) reader.refuse("has something after its end");
   return model;
 }

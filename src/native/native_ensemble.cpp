@@ -1,20 +1,22 @@
 #include "native/native_ensemble.h"
 
 #include "errors.h"
-#include "native/evaluator.h"
 #include "native/frame_neighbors.h"
 #include "native/model_file.h"
+#include "native/tuning.h"
 
+#include <algorithm>
 #include <numeric>
 
 namespace dpgen::native {
 
 namespace {
 
-// Relative error of the splines' values and slopes, and of the directions that channels are reduced to. What it changes
-// in forces stays below 1e-8 and some 1e-6 eV/Å.
-constexpr double tolerance_double = 1e-8, tolerance_single = 1e-6;
-constexpr double rank_tolerance_double = 1e-9, rank_tolerance_single = 2e-8;
+// Rounding in single precision, whether it is the kernel's or that of nets that DeePMD-kit evaluates so, changes forces
+// by some 1e-6 eV/Å, sometimes by ten times as much; there is no use in being better than that.
+constexpr double single_rounding = 4e-6, single_tolerance = 1e-4;
+// With all channels and the finest splines forces are right to some 1e-9 eV/Å.
+constexpr double finest_tolerance = 1e-7;
 
 std::vector<int> first_numbers(int n)
 {
@@ -32,19 +34,21 @@ std::vector<Prediction *> pointers(std::vector<Prediction> &predictions)
 
 }    // namespace
 
-NativeEnsemble::NativeEnsemble(const std::vector<std::string> &paths, Precision precision, bool reduced) :
-    Ensemble(paths), precision_(precision)
+NativeEnsemble::NativeEnsemble(const std::vector<std::string> &paths, const EnsembleOptions &options, bool reduced) :
+    Ensemble(paths)
 {
   std::vector<Model> models;
-  for (std::size_t k = 0; k < paths_.size(); ++k)
+  bool single = options.precision == Precision::fp32;
+  for (std::size_t k = 0; k < paths_.size(); ++k) {
     models.push_back(read_model(converted_model_path(paths_[k], hashes_[k])));
+    single = single || models.back().single;
+  }
   cutoff_ = models.front().cutoff;
   type_map_ = models.front().type_map;
-  const bool fp64 = precision == Precision::fp64;
-  evaluator_ = make_evaluator(models, precision, fp64 ? tolerance_double : tolerance_single,
-                              !reduced   ? 0.0
-                                  : fp64 ? rank_tolerance_double
-                                         : rank_tolerance_single);
+  tolerance_ = std::max(options.tolerance, single ? single_tolerance : finest_tolerance);
+  const EvaluatorSource source(std::move(models));
+  const double allowed = !reduced ? 0.0 : single ? std::max(options.tolerance, single_rounding) : options.tolerance;
+  evaluator_ = source.make(options.precision, find_reduction(source, allowed));
 }
 
 NativeEnsemble::~NativeEnsemble() = default;
@@ -52,6 +56,11 @@ NativeEnsemble::~NativeEnsemble() = default;
 void NativeEnsemble::set_threads(int n_threads)
 {
   evaluator_->set_threads(n_threads);
+}
+
+double NativeEnsemble::multiply_adds() const
+{
+  return evaluator_->multiply_adds();
 }
 
 std::string NativeEnsemble::kernel() const

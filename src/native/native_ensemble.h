@@ -11,9 +11,9 @@ class Evaluator;
 class NativeEnsemble : public Ensemble {
  public:
   /// Takes the models' weights from their converted models. Throws ModelError where one is not there, the models
-  /// differ in more than their weights, or use something that the kernel does not cover. Without `reduced`, wide
-  /// embedding nets keep all their channels, which is exact and slower.
-  NativeEnsemble(const std::vector<std::string> &paths, Precision precision, bool reduced = true);
+  /// differ in more than their weights, or use something that the kernel does not cover. Without `reduced`
+  /// nothing is left out for options.tolerance, which is slower.
+  NativeEnsemble(const std::vector<std::string> &paths, const EnsembleOptions &options, bool reduced = true);
   ~NativeEnsemble() override;
 
   int n_models() const override { return static_cast<int>(paths_.size()); }
@@ -30,14 +30,14 @@ class NativeEnsemble : public Ensemble {
   void set_threads(int n_threads) override;
   bool evaluates_together() const override { return true; }
   std::string kernel() const override;
-  Precision precision() const { return precision_; }
+  double tolerance() const override { return tolerance_; }
+  double multiply_adds() const override;
 
  private:
   void evaluate_frame_of(const std::vector<int> &models, int n_atoms, const double *positions, const int *types,
                          const double *cell, const std::vector<Prediction *> &out);
 
-  Precision precision_;
-  double cutoff_ = 0.0;
+  double cutoff_ = 0.0, tolerance_ = 0.0;
   std::vector<std::string> type_map_;
   std::unique_ptr<Evaluator> evaluator_;
 };
@@ -52,8 +52,8 @@ struct Agreement {
 /// Evaluates both on a crystal of all their elements with atoms moved at random, always the same one.
 Agreement compare_on_test_frame(Ensemble &one, Ensemble &other);
 
-/// Empty if an ensemble in this precision agrees well enough, else what is wrong.
-std::string judge(const Agreement &agreement, Precision precision);
+/// Empty if forces agree to `tolerance` (eV/Å), and energies and virials as well as that, else what is wrong.
+std::string judge(const Agreement &agreement, double tolerance);
 
 }    // namespace dpgen::native
 

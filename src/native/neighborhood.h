@@ -35,7 +35,6 @@ template <typename Real> class Neighborhood {
   int n_rows() const { return static_cast<int>(ranges_.size()) / n_types(); }
   const NeighborRange &range(int row, int type) const { return ranges_[row * n_types() + type]; }
   Neighbors<Real> neighbors(const NeighborRange &range);
-  const int *atoms(const NeighborRange &range) const { return atoms_.data() + range.first; }
   const std::vector<NearNeighbor> &near() const { return near_; }
   int n_types() const { return static_cast<int>(sel_.size()); }
 
@@ -45,16 +44,17 @@ template <typename Real> class Neighborhood {
     int atom;
   };
 
-  void keep_nearest(std::vector<Candidate> &candidates, int n) const;
+  void find_candidates(int i, const AtomsView &atoms, const NeighborView &list);
   void add_near(int row, int type, const Candidate &candidate);
 
   double cutoff_, cutoff_smooth_, near_squared_;
   std::vector<int> sel_;
-  std::vector<std::vector<Candidate>> candidates_;    // by type
+  std::vector<std::vector<Candidate>> candidates_;    // by type, then those of no type
+  std::vector<int> n_candidates_;
   std::vector<NeighborRange> ranges_;
   std::vector<NearNeighbor> near_;
   int n_ = 0;
-  Buffer<Real> s_, ds_dr_, inverse_r_, direction_[3], basis_, basis_slope_;
+  Buffer<Real> displacement_[3], s_, ds_dr_, inverse_r_, direction_, weights_, basis_, basis_slope_;
   Buffer<int> atoms_, first_;
 };
 

@@ -2,6 +2,8 @@
 set(loops -fno-math-errno -fno-trapping-math -fopenmp-simd -Wno-psabi)
 if(CMAKE_BUILD_TYPE MATCHES "Rel")
   list(APPEND loops -O3)
+else()
+  list(APPEND loops -O1)    # without any, tests take minutes
 endif()
 set_source_files_properties(native/simd_portable.cpp PROPERTIES COMPILE_OPTIONS "${loops}")
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64|amd64")

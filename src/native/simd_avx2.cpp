@@ -1,5 +1,6 @@
 #define DPGEN_SIMD_BYTES 32
 #define DPGEN_SIMD_ROWS 6
+#define DPGEN_SIMD_COLUMNS 2
 #define DPGEN_SIMD_NAMESPACE avx2
 #include "native/simd_loops.h"
 

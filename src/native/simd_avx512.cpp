@@ -1,5 +1,6 @@
 #define DPGEN_SIMD_BYTES 64
-#define DPGEN_SIMD_ROWS 8
+#define DPGEN_SIMD_ROWS 6
+#define DPGEN_SIMD_COLUMNS 4
 #define DPGEN_SIMD_NAMESPACE avx512
 #include "native/simd_loops.h"
 

@@ -1,5 +1,6 @@
 #define DPGEN_SIMD_BYTES 16
 #define DPGEN_SIMD_ROWS 4
+#define DPGEN_SIMD_COLUMNS 2
 #define DPGEN_SIMD_NAMESPACE portable
 #include "native/simd_loops.h"
 

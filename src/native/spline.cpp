@@ -11,14 +11,35 @@ namespace {
 // Beyond each end the function is sampled this many steps further: what is unknown there dies away as 0.54^n.
 constexpr int margin = 64;
 
+// Number of samples whose polynomial continues a function.
+constexpr int n_continued = 9;
+
+// Row `to` of samples from the `n_continued` rows that begin at `from`, by Lagrange's formula.
+void continue_samples(std::vector<double> &samples, int width, int from, int to)
+{
+  for (int c = 0; c < width; ++c) samples[static_cast<std::size_t>(to) * width + c] = 0.0;
+  for (int i = 0; i < n_continued; ++i) {
+    double weight = 1.0;
+    for (int j = 0; j < n_continued; ++j)
+      if (j != i) weight *= static_cast<double>(to - from - j) / (i - j);
+    for (int c = 0; c < width; ++c)
+      samples[static_cast<std::size_t>(to) * width + c] +=
+          weight * samples[static_cast<std::size_t>(from + i) * width + c];
+  }
+}
+
 }    // namespace
 
-std::vector<double> fit_spline(const SplineGrid &grid, int width, const std::function<void(double, double *)> &value)
+std::vector<double> fit_spline(const SplineGrid &grid, int width, const std::function<void(double, double *)> &value,
+                               bool within)
 {
   // Function k is symmetric about the point k - 3 (in steps), where it and the three on either side are not 0.
   const int n = grid.n_basis + 2 * margin;
   std::vector<double> right(static_cast<std::size_t>(n) * width);
-  for (int k = 0; k < n; ++k) value((k - margin - 3) * grid.step, &right[static_cast<std::size_t>(k) * width]);
+  const int first = within ? margin + 3 : 0, last = within ? first + grid.n_intervals() : n - 1;
+  for (int k = first; k <= last; ++k) value((k - margin - 3) * grid.step, &right[static_cast<std::size_t>(k) * width]);
+  for (int k = 0; k < first; ++k) continue_samples(right, width, first, k);
+  for (int k = last + 1; k < n; ++k) continue_samples(right, width, last + 1 - n_continued, k);
 
   // Gauss elimination of the symmetric band matrix with entries b(4 + d), d = -3 ... 3.
   std::array<double, 4> band{};

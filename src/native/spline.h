@@ -25,9 +25,12 @@ struct SplineGrid {
   int n_intervals() const { return n_basis - spline_order + 1; }
 };
 
-/// Coefficients [n_basis][width] of the spline that goes through a function: `value(s, out)` writes `width` numbers,
-/// and must be smooth somewhat beyond both ends of the grid.
-std::vector<double> fit_spline(const SplineGrid &grid, int width, const std::function<void(double, double *)> &value);
+/// Coefficients [n_basis][width] of the spline that goes through a function: `value(s, out)` writes `width` numbers.
+///
+/// The function must be smooth somewhat beyond both ends of the grid; with `within`, it is known on the grid alone, and
+/// continued by polynomials.
+std::vector<double> fit_spline(const SplineGrid &grid, int width, const std::function<void(double, double *)> &value,
+                               bool within = false);
 
 /// Values and derivatives of a spline at s, `width` numbers each.
 void evaluate_spline(const SplineGrid &grid, const std::vector<double> &coefficients, int width, double s,

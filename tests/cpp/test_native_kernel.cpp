@@ -47,7 +47,7 @@ Model random_model(unsigned seed, int width, Activation activation = Activation:
   model.energy_shifts = {-3.0, -1.5};
   for (int k = 0; k < 4; ++k)
     model.embeddings.push_back(
-        {random_layer(random, 1, width / 2, activation), random_layer(random, width / 2, width, activation)});
+        {{random_layer(random, 1, width / 2, activation), random_layer(random, width / 2, width, activation)}, {}});
   for (int k = 0; k < 2; ++k) {
     Net net{random_layer(random, width * model.axis, 10, activation), random_layer(random, 10, 20, activation),
             random_layer(random, 20, 20, activation), random_layer(random, 20, 1, Activation::linear)};
@@ -253,16 +253,16 @@ TEST(native_kernel, "all instruction sets multiply alike")
 {
   std::mt19937 random(9);
   std::normal_distribution<double> normal;
-  constexpr int n_rows = 13, n_inner = 203, n_columns = 40;
-  std::vector<double> a(n_rows * n_inner);
-  for (double &value : a) value = normal(random);
-  const Packed<double> b(n_inner, n_columns, [](int k, int c) { return std::sin(k + 0.1 * c); });
-  std::vector<double> c(n_rows * n_columns);
-  kernels<double>().multiply(n_rows, n_columns, n_inner, a.data(), n_inner, b.data.data(), c.data(), n_columns, false);
+  constexpr int n_rows = 13, n_inner = 203, n_columns = 56;
+  Buffer<double> a(n_rows * n_inner), b(n_inner * n_columns), c(n_rows * n_columns);
+  for (auto *matrix : {&a, &b})
+    for (double &value : *matrix) value = normal(random);
+  kernels<double>().multiply(n_rows, n_columns, n_inner, a.data(), n_inner, b.data(), n_columns, c.data(), n_columns,
+                             false);
   for (int i = 0; i < n_rows; ++i)
     for (int column = 0; column < n_columns; ++column) {
       double sum = 0.0;
-      for (int k = 0; k < n_inner; ++k) sum += a[i * n_inner + k] * std::sin(k + 0.1 * column);
+      for (int k = 0; k < n_inner; ++k) sum += a[i * n_inner + k] * b[k * n_columns + column];
       CHECK_NEAR(c[i * n_columns + column], sum, 1e-11);
     }
 }
@@ -273,8 +273,8 @@ TEST(native_kernel, "a low rank is found")
   for (int k = 0; k < 50; ++k)
     for (int c = 0; c < 8; ++c)
       samples.push_back(std::cos(0.1 * k) * (c + 1) + (k % 7) * (c % 3) + 1e-12 * std::sin(k * c));
-  const LowRank low = find_low_rank(samples, 8, 1e-9);
-  CHECK(low.rank == 2);
+  const Directions low = find_directions(samples, 8);
+  CHECK(low.rank(1e-9) == 2);
   for (int p = 0; p < 2; ++p)
     for (int q = 0; q < 2; ++q) {
       double product = 0.0;
@@ -286,6 +286,6 @@ TEST(native_kernel, "a low rank is found")
 TEST(native_kernel, "a net that no spline gives is refused")
 {
   Model model = random_model(8, 12);
-  for (double &weight : model.embeddings[0][0].weights) weight *= 1e4;
+  for (double &weight : model.embeddings[0].net[0].weights) weight *= 1e4;
   CHECK_THROWS(make_evaluator({model}, Precision::fp64, 1e-9, 1e-9), ModelError, "spline");
 }

@@ -44,11 +44,13 @@ std::string body_of_model()
   add_int(body, 40);
   add_int(body, 2);
   add_int(body, 1);
+  add_int(body, 0);
   add_numbers(body, 1, 0.1);
   add_numbers(body, 3, 0.0);
   add_numbers(body, 4, 0.1);
   add_numbers(body, 1, -3.5);
   add_int(body, 1);
+  add_int(body, 0);
   add_int(body, 2);
   add_layer(body, 1, 3, 1);
   add_layer(body, 3, 3, 1);
@@ -61,7 +63,7 @@ std::string body_of_model()
 
 std::string with_header(const std::string &body)
 {
-  std::string content = "DPGENNK1", digest = sha256(body);
+  std::string content = "DPGENNK2", digest = sha256(body);
   for (int k = 0; k < 8; ++k) content += static_cast<char>(static_cast<std::uint64_t>(body.size()) >> 8 * k & 0xff);
   for (std::size_t k = 0; k < digest.size(); k += 2)
     content += static_cast<char>(std::stoi(digest.substr(k, 2), nullptr, 16));
@@ -77,7 +79,7 @@ TEST(native_model_file, "a model is read")
   CHECK(model.sel_sum() == 40);
   CHECK(model.width() == 3);
   CHECK_NEAR(model.shortest, 2.2, 0.0);
-  CHECK(model.embeddings[0][1].copies() == 1);
+  CHECK(model.embeddings[0].net[1].copies() == 1);
 }
 
 TEST(native_model_file, "a file that is cut off or damaged is refused")

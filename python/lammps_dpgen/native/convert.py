@@ -30,7 +30,8 @@ from lammps_dpgen.native.cache import (
     note_refusal,
     was_refused,
 )
-from lammps_dpgen.native.model_file import ACTIVATIONS, Layer, NativeModel, Net, write_model
+from lammps_dpgen.native.compressed import is_compressed, read_compressed, read_compressed_torch
+from lammps_dpgen.native.model_file import ACTIVATIONS, Layer, NativeModel, Net, Table, write_model
 from lammps_dpgen.noise import quiet_loading
 
 #: What a serialised model is called by DeePMD-kit, a dictionary of dictionaries.
@@ -71,7 +72,7 @@ def convert(path: Path | str) -> Path:
     NotCoveredError
         The kernel does not know this kind of model.
     ModelError
-        DeePMD-kit cannot read the weights of the file: it is no model, or a compressed one.
+        DeePMD-kit cannot read the weights of the file.
     """
     path = Path(path)
     target = cached_file(hash_of(path))
@@ -150,7 +151,7 @@ def convert_apart(paths: Sequence[Path | str]) -> None:
 
 
 def serialised_model(path: Path) -> Serialised:
-    """Return the model of a file as DeePMD-kit serialises it.
+    """Return the model of a file as DeePMD-kit serialises it; tables of a compressed one are under ``tables``.
 
     Raises
     ------
@@ -159,22 +160,19 @@ def serialised_model(path: Path) -> Serialised:
     """
     from deepmd.backend.backend import Backend
 
+    compressed = is_compressed(path)
     try:
         with quiet_loading():
+            if compressed and path.suffix == ".pth":
+                return read_compressed_torch(path)
+            if compressed:
+                data, tables = read_compressed(path)
+                return {**data, "tables": tables}
             backend = Backend.detect_backend_by_model(str(path))()
             return dict(backend.serialize_hook(str(path)))
     except Exception as error:  # whatever a backend throws at a file that it does not like
-        hint = ""
-        if _is_compressed(path):
-            hint = (
-                "; it is a compressed model, which no longer holds the weights of its embedding nets: give the file "
-                "that 'dp freeze' wrote"
-            )
+        hint = "; it is a compressed model: give the file that 'dp freeze' wrote" if compressed else ""
         raise ModelError(f"DeePMD-kit cannot read the weights of '{path}': {error}{hint}") from error
-
-
-def _is_compressed(path: Path) -> bool:
-    return path.suffix == ".pb" and b"TabulateFusion" in path.read_bytes()
 
 
 def native_model(data: Serialised, name: str) -> NativeModel:
@@ -201,7 +199,7 @@ def native_model(data: Serialised, name: str) -> NativeModel:
         for key, value in allowed.items():
             if (part.get(key) or value) != value:
                 raise NotCoveredError(f"'{name}': {what} with {key} = {part[key]} is not covered by the native kernel")
-    _check_precision(descriptor, fitting, name)
+    single = [_is_single(part, name) for part in (descriptor, fitting)]
     variables = descriptor["@variables"]
     shortest = data.get("@variables", {}).get("min_nbor_dist")
     return NativeModel(
@@ -213,19 +211,20 @@ def native_model(data: Serialised, name: str) -> NativeModel:
         one_side=bool(descriptor["type_one_side"]),
         averages=_one_row(variables["davg"], name),
         deviations=_one_row(variables["dstd"], name),
-        embeddings=_nets(descriptor["embeddings"], name),
+        embeddings=_embeddings(data, name),
         fittings=_fittings(data, name),
         energy_shifts=_energy_shifts(model, fitting, name),
         shortest=0.0 if shortest is None else float(np.asarray(shortest).ravel()[0]),
+        single=any(single),
     )
 
 
-def _check_precision(descriptor: Serialised, fitting: Serialised, name: str) -> None:
-    for part in (descriptor, fitting):
-        if part["precision"] not in ("float64", "double", "default"):
-            raise NotCoveredError(
-                f"'{name}': nets with precision {part['precision']} are not covered, only float64 are"
-            )
+def _is_single(part: Serialised, name: str) -> bool:
+    if part["precision"] not in ("float64", "double", "default", "float32", "single"):
+        raise NotCoveredError(
+            f"'{name}': nets with precision {part['precision']} are not covered, only float64, float32"
+        )
+    return part["precision"] in ("float32", "single")
 
 
 def _one_row(table: Any, name: str) -> FloatArray:
@@ -250,6 +249,17 @@ def _energy_shifts(model: Serialised, fitting: Serialised, name: str) -> FloatAr
         elif not np.all(flat == neutral):
             raise NotCoveredError(f"'{name}': scaled energies (out_std) are not covered by the native kernel")
     return shifts
+
+
+def _embeddings(data: Serialised, name: str) -> tuple[Net | Table, ...]:
+    descriptor = data["model"]["descriptor"]
+    if (tables := data.get("tables")) is None:
+        return _nets(descriptor["embeddings"], name)
+    types = range(len(data["model"]["type_map"]))
+    pairs = [(-1, j) for j in types] if descriptor["type_one_side"] else [(i, j) for j in types for i in types]
+    if missing := [pair for pair in pairs if pair not in tables]:
+        raise NotCoveredError(f"'{name}': the compressed model has no table for the types {missing[0]}")
+    return tuple(tables[pair] for pair in pairs)
 
 
 def _nets(collection: Serialised, name: str) -> tuple[Net, ...]:

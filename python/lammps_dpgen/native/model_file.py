@@ -1,8 +1,9 @@
 """The file that the native kernel reads: the weights of one DeepPot-SE (``se_e2_a``) model.
 
-Little-endian: eight bytes of magic, the size of the body as a 64-bit integer, the SHA-256 of the body (32 bytes), the
-body. In the body integers have 32 bits, floats 64; a text is its length and its bytes in UTF-8. The reader is
-``src/native/model_file.cpp``; it refuses whatever does not fit.
+Little-endian: seven bytes of magic, the version ("2" where there are tables or nets in single precision, else "1"), the
+size of the body as a 64-bit integer, the SHA-256 of the body (32 bytes), the body. In the body integers have 32 bits,
+floats 64; a text is its length and its bytes in UTF-8. The reader is ``src/native/model_file.cpp``; it refuses whatever
+does not fit.
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ import os
 import struct
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from lammps_dpgen.frame import FloatArray
 
-MAGIC = b"DPGENNK1"
+MAGIC = b"DPGENNK"
 
 #: Codes of the activation functions, as in ``src/native/model.h``.
 ACTIVATIONS = {"none": 0, "linear": 0, "tanh": 1, "gelu": 2, "gelu_tf": 2, "sigmoid": 3, "silu": 4}
@@ -50,6 +51,28 @@ Net = tuple[Layer, ...]
 
 
 @dataclass(frozen=True)
+class Table:
+    """An embedding net of a compressed model: polynomials of degree 5 on a fine grid, then on a coarse one.
+
+    Attributes
+    ----------
+    coefficients
+        ``[n_steps, width, 6]``: of the powers of the distance from the beginning of a step.
+    lower, upper, end
+        Where the fine grid begins, where the coarse one does, and where that ends.
+    step, coarse_step
+        Lengths of their steps.
+    """
+
+    coefficients: FloatArray
+    lower: float
+    upper: float
+    end: float
+    step: float
+    coarse_step: float
+
+
+@dataclass(frozen=True)
 class NativeModel:
     """What the kernel needs to know of a model.
 
@@ -68,13 +91,15 @@ class NativeModel:
     averages, deviations
         ``[n_types, 4]``: what the rows of the environment matrix are reduced by and divided by, per type of the centre.
     embeddings
-        One net per neighbour type, or per pair: centre + neighbour * n_types.
+        One net or table per neighbour type, or per pair: centre + neighbour * n_types.
     fittings
         One net per type of the centre.
     energy_shifts
         ``[n_types]`` eV, added to the output of the fitting net.
     shortest
         Å: shortest distance in the training data, 0 if not known.
+    single
+        DeePMD-kit evaluates these nets in single precision.
     """
 
     type_map: tuple[str, ...]
@@ -85,10 +110,11 @@ class NativeModel:
     one_side: bool
     averages: FloatArray
     deviations: FloatArray
-    embeddings: tuple[Net, ...]
+    embeddings: tuple[Net | Table, ...]
     fittings: tuple[Net, ...]
     energy_shifts: FloatArray
-    shortest: float = field(default=0.0)
+    shortest: float = 0.0
+    single: bool = False
 
 
 def write_model(model: NativeModel, path: Path) -> None:
@@ -98,22 +124,37 @@ def write_model(model: NativeModel, path: Path) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(MAGIC + struct.pack("<Q", len(body)) + hashlib.sha256(body).digest() + body)
+            version = b"2" if _is_extended(model) else b"1"
+            file.write(MAGIC + version + struct.pack("<Q", len(body)) + hashlib.sha256(body).digest() + body)
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
 
 
+def _is_extended(model: NativeModel) -> bool:
+    return model.single or any(isinstance(net, Table) for net in model.embeddings)
+
+
 def _body(model: NativeModel) -> bytes:
+    extended = _is_extended(model)
     parts = [_int(len(model.type_map)), *(_text(element) for element in model.type_map)]
     parts += [_floats([model.cutoff, model.cutoff_smooth, model.shortest])]
     parts += [_int(number) for number in model.sel]
     parts += [_int(model.axis), _int(model.one_side)]
+    parts += [_int(model.single)] if extended else []
     parts += [_floats(model.averages), _floats(model.deviations), _floats(model.energy_shifts)]
-    parts += [_int(len(model.embeddings)), *(_net(net) for net in model.embeddings)]
+    parts += [_int(len(model.embeddings)), *(_embedding(net, extended) for net in model.embeddings)]
     parts += [_int(len(model.fittings)), *(_net(net) for net in model.fittings)]
     return b"".join(parts)
+
+
+def _embedding(net: Net | Table, extended: bool) -> bytes:
+    if not isinstance(net, Table):
+        return (_int(0) if extended else b"") + _net(net)
+    n_steps, width, _ = net.coefficients.shape
+    grids = _floats([net.lower, net.upper, net.end, net.step, net.coarse_step])
+    return _int(1) + _int(width) + _int(n_steps) + grids + _floats(net.coefficients)
 
 
 def _net(net: Net) -> bytes:
