@@ -61,4 +61,6 @@ def _panel(axes: Axes, found: ValidationRecord, one: Approach) -> None:
     axes.tick_params(labelsize=6.5, pad=1)
     axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(3))
-    axes.margins(x=0.08, y=0.15)
+    axes.margins(y=0.15)
+    room = 0.08 * float(np.ptp(labels)) or 1.0
+    axes.set_xlim(labels.min() - room, labels.max() + room)  # the same where values are missing
