@@ -18,7 +18,7 @@ from lammps_dpgen.validation.runner import Validation
 SERVICE = "lammps_dpgen.validation.generations:GenerationsValidator"
 
 #: By how much the priority of the process is lowered: walkers and trainings come first.
-_NICENESS = 10
+_NICENESS = 5
 
 
 def check_file(file: Path) -> None:
