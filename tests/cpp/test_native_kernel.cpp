@@ -135,6 +135,46 @@ double largest_difference(const Prediction &one, const Prediction &other)
   return difference;
 }
 
+// What 'dp compress' makes of a net: polynomials of degree 5 with its values, slopes and curvatures at the steps' ends.
+Table table_of(const Embedding &net)
+{
+  Table table;
+  table.width = net.width();
+  table.lower = -1.0;
+  table.upper = 6.0;
+  table.end = 12.0;
+  table.step = 0.01;
+  table.coarse_step = 0.1;
+  const auto at = [&](double x) {    // values, slopes, curvatures
+    std::vector<double> all(3 * table.width), up(2 * table.width), down(2 * table.width);
+    evaluate_embedding(net, x, &all[0], &all[table.width]);
+    evaluate_embedding(net, x + 1e-5, &up[0], &up[table.width]);
+    evaluate_embedding(net, x - 1e-5, &down[0], &down[table.width]);
+    for (int c = 0; c < table.width; ++c)
+      all[2 * table.width + c] = (up[table.width + c] - down[table.width + c]) / 2e-5;
+    return all;
+  };
+  for (int k = 0; k < 700 + 60; ++k) {
+    const double h = k < 700 ? table.step : table.coarse_step;
+    const double x = k < 700 ? table.lower + k * h : table.upper + (k - 700) * h;
+    const std::vector<double> left = at(x), right = at(x + h);
+    for (int c = 0, w = table.width; c < w; ++c) {
+      const double rise = right[c] - left[c], d0 = left[w + c], d1 = right[w + c], c0 = left[2 * w + c],
+                   c1 = right[2 * w + c];
+      const double coefficients[6] = {left[c],
+                                      d0,
+                                      0.5 * c0,
+                                      (20 * rise - (8 * d1 + 12 * d0) * h - (3 * c0 - c1) * h * h) / (2 * h * h * h),
+                                      (-30 * rise + (14 * d1 + 16 * d0) * h + (3 * c0 - 2 * c1) * h * h) /
+                                          (2 * h * h * h * h),
+                                      (12 * rise - 6 * (d1 + d0) * h + (c1 - c0) * h * h) / (2 * h * h * h * h * h)};
+      table.coefficients.insert(table.coefficients.end(), coefficients, coefficients + 6);
+    }
+  }
+  table.n_steps = 760;
+  return table;
+}
+
 }    // namespace
 
 TEST(native_kernel, "forces and virial are the derivatives of the energy, whatever the activation function")
@@ -156,6 +196,23 @@ TEST(native_kernel, "reduced channels give the forces of the full descriptor")
   CHECK(largest_difference(one, other) > 0.0);
   CHECK_NEAR(one.energy, other.energy, 1e-8);
   check_derivatives(model);
+}
+
+TEST(native_kernel, "tables of compressed models give the forces of the nets that they were made from")
+{
+  const Model model = random_model(1, 12);
+  Model compressed = model;
+  for (Embedding &embedding : compressed.embeddings) embedding = {{}, table_of(embedding)};
+  // The first frame has no near neighbours; in the second a pair is beyond the grid.
+  Frame frame(24);
+  for (double shift : {0.0, 1.2}) {
+    frame.positions[0] += shift;
+    const auto exact = make_evaluator({model}, Precision::fp64, 1e-9, 0.0),
+               table = make_evaluator({compressed}, Precision::fp64, 1e-6, 0.0);
+    const Prediction one = evaluate(*exact, frame, {0})[0], other = evaluate(*table, frame, {0})[0];
+    CHECK_NEAR(largest_difference(one, other), 0.0, 1e-5);
+    CHECK_NEAR(one.energy, other.energy, 1e-5);
+  }
 }
 
 TEST(native_kernel, "single precision is near double precision")
