@@ -15,7 +15,7 @@ from lammps_dpgen.ensemble import Ensemble
 from lammps_dpgen.store.ledger import Ledger
 from lammps_dpgen.store.run_folder import RunFolder
 
-#: Alloys of a MEAM potential that comes with LAMMPS, by its own names; the first of the two elements is labelled before.
+#: Alloys of a MEAM potential that comes with LAMMPS, by its own names; the first element is labelled before.
 ELEMENTS = ("Al", "Mg")
 NAMES = {"Al": "AlS", "Mg": "MgS"}
 N_OLD, N_NEW = 3, 2
