@@ -281,7 +281,7 @@ def draw(folder: Path) -> None:
         axes.semilogy(*zip(*curve, strict=True), "o-", color=colours[method], label=label, alpha=0.8, markersize=4)
     axes.set_xlabel("labels")
     axes.set_ylabel("force RMSE on held-out frames (eV/Å)")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     figure.savefig(PICTURE, metadata={"Date": None}, bbox_inches="tight")
 
 
