@@ -161,13 +161,21 @@ class Controller:
         run = self._dispatch.stage = StageRun(
             stage, self._starts(stage), self._config.seed, self._ledger, self._config.walkers.retries
         )
-        begun = [event for event in self._ledger.events("learning") if event.data["stage"] == stage.name]
-        self._generations_of_stage, self._learnt_in_round = len(begun), bool(begun)
+        assert self._learner.generation is not None
+        newest = self._learner.generation.number
+        first = self._generation_before(stage, newest)
+        self._generations_of_stage = newest - first
+        self._learnt_in_round = self._generations_of_stage > 0
         self._dispatch.may_learn = self._generations_of_stage < stage.max_generations
         self._planned, self._blind = 0, ""
         window = list(self._windows.window(stage.trust))
         self._logbook.write(
-            "stage", stage=stage.name, number=stage.number, n_trajectories=stage.trajectories, trust=window
+            "stage",
+            stage=stage.name,
+            number=stage.number,
+            n_trajectories=stage.trajectories,
+            trust=window,
+            generation=first,
         )
         self._view.phase("MD", stage.name)
         while not self.ended:
@@ -176,6 +184,14 @@ class Controller:
                 self._learn(run)
             elif not run.is_open and not self._roster.busy() and self._round_is_over(run):
                 return
+
+    def _generation_before(self, stage: Stage, newest: int) -> int:
+        """Return the generation that a stage began with, in whichever start of the campaign.
+
+        Those after it are the stage's, also one that was trained at a start, for labels that an earlier one had left.
+        """
+        begins = [event for event in self._ledger.events("stage") if event.data["stage"] == stage.name]
+        return int(begins[0].data.get("generation", newest)) if begins else newest
 
     def _starts(self, stage: Stage) -> list[Frame]:
         """Return the structures that the trajectories of a stage start from."""
