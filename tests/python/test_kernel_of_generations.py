@@ -95,7 +95,10 @@ def test_the_judge_refuses_the_weights_of_another_model(run: RunFolder, data: Pa
         Ensemble(copies, kernel="native")
 
 
-def test_without_weights_the_reason_is_said(run: RunFolder, data: Path, tmp_path: Path) -> None:
+def test_without_weights_the_reason_is_said(
+    run: RunFolder, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DPGEN_NATIVE_CACHE", str(tmp_path / "cache"))  # other tests fill the common one
     copies = [Path(shutil.copy(model, tmp_path)) for model in files(run)]
     found, _ = judged(run, data, copies, "auto")
     assert not found.is_native
